@@ -1,0 +1,15 @@
+//! From raw, imbalanced transaction files to a verified serverless scoring service.
+//!
+//! The flow, in ten verbs: `read -> explore -> split -> prepare -> resample -> fit -> evaluate -> select -> freeze ->
+//! package`, and then `serve`. What learns lives in [`training`]; what was learned lives in [`scoring`]; [`serving`]
+//! answers requests with it; [`cli`] talks to a person. Arrows, and no others: `cli -> training -> scoring <- serving`,
+//! `cli -> scoring`, `cli -> serving`.
+#![forbid(unsafe_code)]
+
+pub mod scoring;
+pub mod serving;
+#[cfg(feature = "train")]
+pub mod training;
+
+#[cfg(feature = "train")]
+pub mod cli;

@@ -1,0 +1,185 @@
+//! A bundle: manifest, preprocessor, model and golden records, addressed by the hash of their content.
+//!
+//! In: a folder or named bytes, all of it hostile. Out: a [`Bundle`] whose every file matches its SHA-256, or an error
+//! that names the file. Format 1. The id is the first 16 hex digits of the SHA-256 of the canonical manifest with an
+//! empty id; the manifest holds the hashes of the other files. Golden answers leave the bundle's id out, for it is not
+//! known before them.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
+
+use super::error::ScoringError;
+use super::model::{Classifier, Model, ModelKind};
+use super::preprocessor::Preprocessor;
+use super::schema::Schema;
+
+pub const MANIFEST: &str = "manifest.json";
+pub const PREPROCESSOR: &str = "preprocessor.json";
+pub const MODEL: &str = "model.safetensors";
+pub const GOLDEN: &str = "golden.json";
+
+/// No file of a bundle may be larger (1 GiB): a bound on what a hostile folder can make us read.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+
+/// How raw scores become calibrated ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Calibration {
+    None,
+}
+
+/// What a bundle is: all a reader needs to know without loading the model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    pub format: u32,
+    pub id: String,
+    pub name: String,
+    pub run: String,
+    pub schema: Schema,
+    /// Feature names in the order of the vector.
+    pub features: Vec<String>,
+    pub model: ModelKind,
+    pub case: String,
+    pub protocol: String,
+    pub calibration: Calibration,
+    /// `is_fraud = score >= threshold`, on the calibrated score.
+    pub threshold: f32,
+    /// The policy that chose the threshold, as in the config.
+    pub policy: Json,
+    /// Test metrics of the frozen fit, by name.
+    pub metrics: BTreeMap<String, Json>,
+    /// SHA-256 of every other file, by name.
+    pub files: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    pub const FORMAT: u32 = 1;
+
+    /// Sets the id from the content; call it last.
+    pub fn seal(mut self) -> Manifest {
+        self.id = self.content_id();
+        self
+    }
+
+    fn content_id(&self) -> String {
+        let unnamed = Manifest { id: String::new(), ..self.clone() };
+        sha256_hex(&unnamed.to_bytes())[..16].to_owned()
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Manifest, ScoringError> {
+        let format = serde_json::from_slice::<Json>(bytes).ok().and_then(|json| json.get("format")?.as_u64());
+        if let Some(newer) = format.filter(|&format| format != u64::from(Self::FORMAT)) {
+            return Err(ScoringError::new(format!("`{MANIFEST}` has format {newer}, this version reads format 1"))
+                .hint("use the version of fraudml that wrote the bundle, or a newer one"));
+        }
+        let manifest: Manifest = serde_json::from_slice(bytes)
+            .map_err(|error| ScoringError::new(format!("`{MANIFEST}` can't be read: {error}")))?;
+        if manifest.to_bytes() != bytes || manifest.content_id() != manifest.id {
+            return Err(ScoringError::new(format!(
+                "`{MANIFEST}` was changed: its content does not give its id `{}`",
+                manifest.id
+            ))
+            .hint("restore the bundle from where it was made, or run `fraudml train` again"));
+        }
+        Ok(manifest)
+    }
+}
+
+/// One golden record: a raw record and what each stage answers (without the bundle's id).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GoldenRecord {
+    pub record: Map<String, Json>,
+    pub transform: Json,
+    pub encode: Json,
+    pub predict: Json,
+}
+
+/// `golden.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Golden {
+    pub records: Vec<GoldenRecord>,
+}
+
+/// A loaded, hash-checked bundle.
+#[derive(Debug, Clone)]
+pub struct Bundle {
+    pub manifest: Manifest,
+    pub preprocessor: Preprocessor,
+    pub model: Model,
+    pub golden: Golden,
+}
+
+impl Bundle {
+    /// Reads and checks a bundle folder. Golden records are replayed by [`super::scorer::Scorer::new`].
+    pub fn load(folder: &Path) -> Result<Bundle, ScoringError> {
+        let mut files = BTreeMap::new();
+        for name in [MANIFEST, PREPROCESSOR, MODEL, GOLDEN] {
+            files.insert(name.to_owned(), read_bounded(&folder.join(name))?);
+        }
+        Self::from_files(&files).map_err(|error| ScoringError {
+            message: format!("bundle `{}`: {}", folder.display(), error.message),
+            ..error
+        })
+    }
+
+    /// Checks the named bytes of a bundle against its manifest and reads them.
+    pub fn from_files(files: &BTreeMap<String, Vec<u8>>) -> Result<Bundle, ScoringError> {
+        let bytes = |name: &str| {
+            files.get(name).ok_or_else(|| ScoringError::new(format!("`{name}` is missing from the bundle")))
+        };
+        let manifest = Manifest::from_bytes(bytes(MANIFEST)?)?;
+        for name in [PREPROCESSOR, MODEL, GOLDEN] {
+            let found = sha256_hex(bytes(name)?);
+            let expected = manifest.files.get(name).map_or("no hash", String::as_str);
+            if found != expected {
+                let message = format!("`{name}` was changed: expected SHA-256 {expected}, found {found}");
+                return Err(ScoringError::new(message)
+                    .hint("restore the bundle from where it was made, or run `fraudml train` again"));
+            }
+        }
+        let preprocessor = Preprocessor::from_bytes(bytes(PREPROCESSOR)?)?;
+        if *preprocessor.feature_names() != manifest.features[..] {
+            return Err(ScoringError::new("`manifest.json` and `preprocessor.json` name different features"));
+        }
+        let model = Model::from_bytes(manifest.model, manifest.features.len(), bytes(MODEL)?)?;
+        if model.n_features() != manifest.features.len() || !manifest.threshold.is_finite() {
+            return Err(ScoringError::new("`manifest.json` does not fit its model"));
+        }
+        let golden = serde_json::from_slice(bytes(GOLDEN)?)
+            .map_err(|error| ScoringError::new(format!("`{GOLDEN}` can't be read: {error}")))?;
+        Ok(Bundle { manifest, preprocessor, model, golden })
+    }
+}
+
+/// Lower-case hex SHA-256.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_bounded(path: &Path) -> Result<Vec<u8>, ScoringError> {
+    let failed = |error: std::io::Error| {
+        ScoringError::new(format!("`{}` can't be read: {error}", path.display()))
+            .hint("name a bundle folder, or run `fraudml train` first")
+    };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(ScoringError::new(format!("`{}` is larger than 1 GiB", path.display())));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,175 @@
+//! The three stages and their fusion over one bundle: raw record -> features -> vector -> score.
+//!
+//! In and out are the JSON shapes of the stages; the fused pipeline takes the same steps without the JSON between them,
+//! so its bits are those of the chain. A scorer exists only if the bundle's golden records replay exactly.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::bundle::{Bundle, GoldenRecord};
+use super::error::ScoringError;
+use super::matrix::FeatureMatrix;
+use super::model::Classifier;
+use super::record::{Record, Value, brief};
+
+/// The answer of stage `transform`: imputed, cased features by name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Transformed {
+    pub id: Json,
+    pub features: Map<String, Json>,
+    pub bundle: String,
+}
+
+/// The answer of stage `encode`: the vector the model reads; f32 written as its shortest round-trip text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Encoded {
+    pub id: Json,
+    /// NaN (a value left missing for a forest) travels as null.
+    #[serde(deserialize_with = "read_vector")]
+    pub vector: Vec<f32>,
+    pub bundle: String,
+}
+
+/// The answer of stage `predict`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    pub id: Json,
+    pub score: f32,
+    pub is_fraud: bool,
+    pub threshold: f32,
+    /// `fraudulent` or `authorised`.
+    pub message: String,
+    pub bundle: String,
+}
+
+fn read_vector<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    let values = Vec::<Option<f32>>::deserialize(deserializer)?;
+    Ok(values.into_iter().map(|value| value.unwrap_or(f32::NAN)).collect())
+}
+
+/// A bundle that proved itself on its golden records.
+#[derive(Debug, Clone)]
+pub struct Scorer {
+    bundle: Bundle,
+    positions: Vec<usize>,
+}
+
+impl Scorer {
+    /// Replays the golden records; refuses a bundle that answers anything else than it did when it was frozen.
+    pub fn new(bundle: Bundle) -> Result<Scorer, ScoringError> {
+        let positions = bundle.preprocessor.positions(&bundle.manifest.schema)?;
+        let scorer = Scorer { bundle, positions };
+        for (at, golden) in scorer.bundle.golden.records.iter().enumerate() {
+            let replayed = scorer.golden(golden.record.clone())?;
+            if replayed != *golden {
+                return Err(ScoringError::new(format!(
+                    "golden record {at} is answered differently than when it was frozen"
+                ))
+                .hint("this machine computes other bits, or the bundle was put together by hand: freeze it again"));
+            }
+        }
+        Ok(scorer)
+    }
+
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// What every stage answers to this record, without the bundle's id.
+    pub fn golden(&self, record: Map<String, Json>) -> Result<GoldenRecord, ScoringError> {
+        let transformed = self.transform(&record)?;
+        let encoded = self.encode(&transformed)?;
+        let prediction = self.predict(&encoded)?;
+        let bare = |answer: Result<Json, serde_json::Error>| {
+            let mut answer = answer.map_err(|error| ScoringError::new(error.to_string()))?;
+            answer.as_object_mut().map(|object| object.remove("bundle"));
+            Ok::<Json, ScoringError>(answer)
+        };
+        Ok(GoldenRecord {
+            record,
+            transform: bare(serde_json::to_value(&transformed))?,
+            encode: bare(through_text(&encoded))?,
+            predict: bare(through_text(&prediction))?,
+        })
+    }
+
+    /// Stage 1: coerce, trim and case, impute.
+    pub fn transform(&self, object: &Map<String, Json>) -> Result<Transformed, ScoringError> {
+        let record = Record::from_json(&self.bundle.manifest.schema, object)?;
+        let features = self.bundle.preprocessor.transform(&self.positions, &record);
+        let to_json = |value| match value {
+            Value::Missing => Json::Null,
+            Value::Number(number) => Json::from(number),
+            Value::Text(text) => Json::String(text),
+        };
+        let named = self.bundle.manifest.features.iter().cloned().zip(features.into_iter().map(to_json));
+        Ok(Transformed { id: record.id, features: named.collect(), bundle: self.bundle.manifest.id.clone() })
+    }
+
+    /// Stage 2: label codes and scale.
+    pub fn encode(&self, transformed: &Transformed) -> Result<Encoded, ScoringError> {
+        self.same_bundle(&transformed.bundle)?;
+        let feature = |name: &String| match transformed.features.get(name) {
+            None => Err(ScoringError::new(format!("feature `{name}` is missing")).field(name)),
+            Some(Json::Null) => Ok(Value::Missing),
+            Some(Json::String(text)) => Ok(Value::Text(text.clone())),
+            Some(Json::Number(number)) => Ok(Value::Number(number.as_f64().unwrap_or(f64::NAN))),
+            Some(other) => {
+                let message = format!("feature `{name}`: expected a number or a text, found {}", brief(other));
+                Err(ScoringError::new(message).field(name))
+            }
+        };
+        let features = self.bundle.manifest.features.iter().map(feature).collect::<Result<Vec<_>, _>>()?;
+        let vector = self.bundle.preprocessor.encode(&features)?;
+        Ok(Encoded { id: transformed.id.clone(), vector, bundle: self.bundle.manifest.id.clone() })
+    }
+
+    /// Stage 3: model, calibration, threshold.
+    pub fn predict(&self, encoded: &Encoded) -> Result<Prediction, ScoringError> {
+        self.same_bundle(&encoded.bundle)?;
+        let expected = self.bundle.model.n_features();
+        if encoded.vector.len() != expected {
+            let message = format!("field `vector`: expected {expected} numbers, found {}", encoded.vector.len());
+            return Err(ScoringError::new(message).field("vector"));
+        }
+        Ok(self.decide(encoded.id.clone(), self.bundle.model.score_row(&encoded.vector)))
+    }
+
+    /// All three stages at once.
+    pub fn pipeline(&self, object: &Map<String, Json>) -> Result<Prediction, ScoringError> {
+        let record = Record::from_json(&self.bundle.manifest.schema, object)?;
+        let features = self.bundle.preprocessor.transform(&self.positions, &record);
+        let vector = self.bundle.preprocessor.encode(&features)?;
+        Ok(self.decide(record.id, self.bundle.model.score_row(&vector)))
+    }
+
+    /// Scores a prepared matrix: the bits of [`Scorer::pipeline`] for the same rows.
+    pub fn score(&self, matrix: &FeatureMatrix) -> Vec<f32> {
+        self.bundle.model.score(matrix)
+    }
+
+    pub fn is_fraud(&self, score: f32) -> bool {
+        score >= self.bundle.manifest.threshold
+    }
+
+    fn decide(&self, id: Json, score: f32) -> Prediction {
+        let is_fraud = self.is_fraud(score);
+        let message = if is_fraud { "fraudulent" } else { "authorised" };
+        let (threshold, bundle) = (self.bundle.manifest.threshold, self.bundle.manifest.id.clone());
+        Prediction { id, score, is_fraud, threshold, message: message.into(), bundle }
+    }
+
+    fn same_bundle(&self, other: &str) -> Result<(), ScoringError> {
+        let own = &self.bundle.manifest.id;
+        if other == own {
+            return Ok(());
+        }
+        let message = format!("field `bundle`: expected `{own}`, found {}", brief(&Json::from(other)));
+        Err(ScoringError::new(message).field("bundle").hint("deploy all stages from one bundle"))
+    }
+}
+
+/// Through the text that goes over the wire: f32 as its shortest text, where `to_value` would widen it.
+fn through_text(answer: &impl Serialize) -> Result<Json, serde_json::Error> {
+    serde_json::from_str(&serde_json::to_string(answer)?)
+}

@@ -1,0 +1,309 @@
+//! The typed, checked configuration. YAML becomes this in `cli::config`, and only there; here are no positions and no
+//! defaults hidden from `config show`.
+//!
+//! Serialised, it is the resolved `config.yaml` of a run and part of every cell key.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::scoring::model::ModelKind;
+use crate::scoring::preprocessor::TextCase;
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Config {
+    pub name: String,
+    pub seed: u64,
+    pub data: DataConfig,
+    pub split: SplitConfig,
+    pub preprocess: PreprocessConfig,
+    /// In the order of the config; names are unique.
+    pub imbalance: Vec<NamedCase>,
+    /// In the order of the config; the logistic baseline is not listed, it always runs (raw and class-weights).
+    pub models: Vec<NamedModel>,
+    pub select: SelectConfig,
+    pub threshold: ThresholdPolicy,
+    pub output: OutputConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DataConfig {
+    /// The first is the left table; the others are joined to it in order.
+    pub tables: Vec<TableSource>,
+    pub target: Target,
+    pub id: Option<String>,
+    pub time: Option<String>,
+    pub amount: Option<String>,
+    pub group: Option<String>,
+    /// Declared roles by name or pattern with one `*`, in the order of the config.
+    pub columns: Vec<(String, ColumnRole)>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TableSource {
+    pub path: PathBuf,
+    /// The key of the left join; `None` for the first table only.
+    pub join: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Target {
+    pub column: String,
+    /// The level that means fraud, in canonical text (`1`).
+    pub positive: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ColumnRole {
+    Numeric,
+    Categorical,
+    Drop,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    Random,
+    Temporal,
+}
+
+impl Protocol {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Protocol::Random => "random",
+            Protocol::Temporal => "temporal",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SplitConfig {
+    /// In (0, 1).
+    pub test_share: f64,
+    /// At least 2.
+    pub folds: usize,
+    pub protocols: Vec<Protocol>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PreprocessConfig {
+    /// Columns missing in a larger share of the fold's training rows are dropped; `None` keeps all.
+    pub missing_above: Option<f64>,
+    pub drop_constant: bool,
+    pub impute_numeric: ImputeNumeric,
+    pub text_case: TextCase,
+    pub scale: ScaleKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImputeNumeric {
+    Median,
+    Mean,
+    /// Missing values go to the model: forests only.
+    None,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ScaleKind {
+    Standard,
+    None,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NamedCase {
+    pub name: String,
+    pub case: Case,
+}
+
+/// What is done against imbalance, inside each fold, to training rows alone.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Case {
+    Raw,
+    ClassWeights(ClassWeights),
+    Oversample { target: Balance },
+    SmoteTomek { target: Balance, k: usize, tomek_remove: TomekRemove },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClassWeights {
+    /// n / (2 n_class).
+    Balanced,
+    Given {
+        positive: f64,
+        negative: f64,
+    },
+}
+
+/// How balanced the classes shall be afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Balance {
+    /// Minority rows / all rows.
+    TargetShare(f64),
+    /// Minority rows / majority rows, imbalanced-learn's meaning.
+    TargetRatio(f64),
+}
+
+impl Balance {
+    /// Minority rows wanted beside `n_majority` majority rows (rounded to nearest).
+    pub fn n_minority(self, n_majority: usize) -> usize {
+        let ratio = match self {
+            Balance::TargetShare(share) => share / (1.0 - share),
+            Balance::TargetRatio(ratio) => ratio,
+        };
+        (ratio * n_majority as f64).round() as usize
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TomekRemove {
+    Both,
+    Majority,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NamedModel {
+    pub name: String,
+    pub model: ModelConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelConfig {
+    RandomForest(ForestConfig),
+    ExtraTrees(ForestConfig),
+    Mlp(MlpConfig),
+    /// The baseline; has no settings.
+    Logistic,
+}
+
+impl ModelConfig {
+    pub fn kind(&self) -> ModelKind {
+        match self {
+            ModelConfig::RandomForest(_) => ModelKind::RandomForest,
+            ModelConfig::ExtraTrees(_) => ModelKind::ExtraTrees,
+            ModelConfig::Mlp(_) => ModelKind::Mlp,
+            ModelConfig::Logistic => ModelKind::Logistic,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForestConfig {
+    pub trees: usize,
+    /// `None`: grown until pure.
+    pub max_depth: Option<usize>,
+    pub min_samples_split: usize,
+    pub min_samples_leaf: usize,
+    pub max_features: MaxFeatures,
+    pub criterion: Criterion,
+    /// Quantile bins per feature, 2..=255; one more holds missing values.
+    pub bins: usize,
+    pub bootstrap: bool,
+}
+
+impl ForestConfig {
+    pub const RANDOM_FOREST: ForestConfig = ForestConfig {
+        trees: 100,
+        max_depth: None,
+        min_samples_split: 2,
+        min_samples_leaf: 1,
+        max_features: MaxFeatures::Sqrt,
+        criterion: Criterion::Gini,
+        bins: 255,
+        bootstrap: true,
+    };
+    pub const EXTRA_TREES: ForestConfig = ForestConfig { bootstrap: false, ..Self::RANDOM_FOREST };
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaxFeatures {
+    Sqrt,
+    Log2,
+    Share(f64),
+    Number(usize),
+}
+
+impl MaxFeatures {
+    /// Features looked at per split: at least one, at most all.
+    pub fn of(self, n_features: usize) -> usize {
+        let wanted = match self {
+            MaxFeatures::Sqrt => (n_features as f64).sqrt() as usize,
+            MaxFeatures::Log2 => (n_features as f64).log2() as usize,
+            MaxFeatures::Share(share) => (share * n_features as f64) as usize,
+            MaxFeatures::Number(number) => number,
+        };
+        wanted.clamp(1, n_features)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Criterion {
+    Gini,
+    Entropy,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MlpConfig {
+    pub hidden: Vec<usize>,
+    /// After each hidden layer, in [0, 1).
+    pub dropout: f64,
+    pub epochs: usize,
+    pub batch: usize,
+    pub learning_rate: f64,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self { hidden: vec![500, 256, 256], dropout: 0.2, epochs: 90, batch: 1024, learning_rate: 0.001 }
+    }
+}
+
+/// The folds' validation metric that picks the winner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectBy {
+    AveragePrecision,
+    Auc,
+    Recall,
+    RecallAtFpr1,
+    RecallAtFpr5,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SelectConfig {
+    pub by: SelectBy,
+    pub protocol: Protocol,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdPolicy {
+    /// The lowest threshold whose false-positive rate on out-of-fold scores is at most this.
+    MaxFpr(f64),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutputConfig {
+    pub experiments: PathBuf,
+    pub reports: PathBuf,
+    pub artifacts: PathBuf,
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        Self { experiments: "experiments".into(), reports: "reports".into(), artifacts: "artifacts".into() }
+    }
+}
+
+/// Where a value of the resolved config came from: `default`, `file:LINE`, `--set`; by dotted key.
+pub type Origins = BTreeMap<String, String>;

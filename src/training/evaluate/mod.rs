@@ -1,0 +1,143 @@
+//! Evaluate: labels and scores become the figures of a leaderboard. Pure; in: one label and score per row.
+//!
+//! A figure that is not defined (one class, no rows) is `None` and `undefined` says why, never 0.5 or 0.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Counts at a threshold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confusion {
+    pub true_positives: u64,
+    pub false_positives: u64,
+    pub true_negatives: u64,
+    pub false_negatives: u64,
+}
+
+/// What one list of labels and scores is worth. `recall`, `precision`, `auc_labels` (balanced accuracy, the paper's
+/// "AUC") and `confusion` are taken at 0.5 on the raw score.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metrics {
+    pub n_rows: usize,
+    pub n_positives: usize,
+    pub confusion: Confusion,
+    pub recall: Option<f64>,
+    pub precision: Option<f64>,
+    pub auc_labels: Option<f64>,
+    /// ROC AUC of the scores, tied scores grouped.
+    pub auc: Option<f64>,
+    /// 95 % interval of `auc` (DeLong).
+    pub auc_interval: Option<[f64; 2]>,
+    /// Step-wise sum, never a trapezoid.
+    pub average_precision: Option<f64>,
+    /// Largest true-positive rate at a false-positive rate of at most 1 %.
+    pub recall_at_fpr_1: Option<f64>,
+    pub recall_at_fpr_5: Option<f64>,
+    pub brier: Option<f64>,
+    pub log_loss: Option<f64>,
+    /// Why a figure is `None`, by name.
+    pub undefined: BTreeMap<String, String>,
+}
+
+/// What a case did to the training rows of one fit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ResamplingReport {
+    pub rows_before: usize,
+    pub positives_before: usize,
+    pub rows_after: usize,
+    pub positives_after: usize,
+    /// Minority rows / all rows.
+    pub share_before: f64,
+    pub share_after: f64,
+    pub synthetic: usize,
+    pub duplicates: usize,
+    /// Tomek links found, and rows they took away.
+    pub links: usize,
+    pub removed_majority: usize,
+    pub removed_minority: usize,
+    /// Weight of a positive and of a negative row.
+    pub weights: [f64; 2],
+}
+
+/// Training (original rows) against validation recall at 0.5, means over the folds; flagged above 0.10.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Overfit {
+    pub train_recall: Option<f64>,
+    pub validation_recall: Option<f64>,
+    pub gap: Option<f64>,
+    pub flagged: bool,
+}
+
+/// One row of the leaderboard: protocol x model x case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LeaderboardRow {
+    pub protocol: String,
+    pub model: String,
+    pub case: String,
+    /// The final fit on the test rows, used once.
+    #[serde(flatten)]
+    pub test: Metrics,
+    /// Held-out rows of each fold, in fold order.
+    pub validation: Vec<Metrics>,
+    /// Means over the folds by metric name (`recall`, `auc`, `auc_labels`, `average_precision`, ...).
+    pub validation_mean: BTreeMap<String, Option<f64>>,
+    pub overfit: Overfit,
+    /// Per fold, then the final fit.
+    pub resampling: Vec<ResamplingReport>,
+}
+
+/// `leaderboard.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Leaderboard {
+    pub format: u32,
+    pub rows: Vec<LeaderboardRow>,
+}
+
+/// Random minus temporal, same model and case: how much the random protocol flatters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OptimismGap {
+    pub model: String,
+    pub case: String,
+    pub auc_random: Option<f64>,
+    pub auc_temporal: Option<f64>,
+    pub auc_gap: Option<f64>,
+    /// 95 %: the two test sets are treated as independent.
+    pub auc_gap_interval: Option<[f64; 2]>,
+    /// Average precision over prevalence, under each protocol.
+    pub lift_random: Option<f64>,
+    pub lift_temporal: Option<f64>,
+    pub lift_gap: Option<f64>,
+}
+
+/// The winner and why.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Selection {
+    pub protocol: String,
+    pub by: String,
+    pub model: String,
+    pub case: String,
+    /// The folds' mean of `by`.
+    pub value: f64,
+    /// One or two sentences: the figure, the runner-up, what decided.
+    pub reason: String,
+}
+
+/// The chosen threshold, and what it does on out-of-fold scores and on the test rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperatingPoint {
+    /// As in the config: `{"max_fpr": 0.01}`.
+    pub policy: serde_json::Value,
+    pub threshold: f32,
+    pub out_of_fold: PointMetrics,
+    pub test: PointMetrics,
+}
+
+/// Figures at one threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointMetrics {
+    pub confusion: Confusion,
+    pub recall: Option<f64>,
+    pub precision: Option<f64>,
+    pub fpr: Option<f64>,
+}

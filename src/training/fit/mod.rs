@@ -1,0 +1,3 @@
+//! Fit: a training set becomes a model.
+
+pub mod forest;
