@@ -1,3 +1,4 @@
 //! Fit: a training set becomes a model.
 
+pub mod preprocessor;
 pub mod forest;

@@ -1,0 +1,267 @@
+//! Read: declared tables become one [`Dataset`].
+//!
+//! In: CSV or `.csv.zst` files and a [`DataConfig`]. Out: columns in f64 or dictionary codes, labels, ids, times, the
+//! fingerprint of every file, and what was left out. A first pass with crate `csv` checks the structure, tallies what
+//! every column holds and hashes the bytes; only then polars reads, with every type declared. So an error always knows
+//! its line and column, and no type is ever guessed from the first rows alone.
+
+mod columns;
+mod join;
+mod polars_csv;
+mod structure;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{ColumnRole, DataConfig, TableSource};
+use super::error::{Error, Result};
+use super::progress::{Progress, Unit};
+use super::rows::Dataset;
+use crate::scoring::record;
+use crate::scoring::schema::{ColumnKind, Schema};
+use crate::scoring::table::{Cells, Table};
+use structure::Structure;
+
+pub use columns::closest;
+
+/// What a file was when it was read; part of every cell key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    pub path: String,
+    pub sha256: String,
+    pub rows: usize,
+    pub columns: usize,
+    pub bytes: u64,
+}
+
+/// A column or rows that did not become data, and why; counted in `run.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    pub what: String,
+    pub count: usize,
+    pub reason: String,
+}
+
+/// All that reading gives.
+#[derive(Debug)]
+pub struct ReadData {
+    pub dataset: Arc<Dataset>,
+    pub schema: Schema,
+    pub fingerprints: Vec<Fingerprint>,
+    pub left_out: Vec<LeftOut>,
+}
+
+/// How polars shall hand over a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Number,
+    /// A number column with unusual spellings (`+1`, spaces): read as text, parsed by our own rules.
+    NumberFromText,
+    Level,
+    /// Keys, ids and labels: the text itself.
+    Text,
+    Nothing,
+}
+
+/// One column as read.
+enum Loaded {
+    Cells(Cells),
+    Text(Vec<String>),
+}
+
+/// Reads, joins and checks the declared tables.
+pub fn read(config: &DataConfig, progress: &dyn Progress) -> Result<ReadData> {
+    progress.begin(Unit::Rows, "reading", 0);
+    let data = read_tables(config, true, progress)?;
+    progress.end(Unit::Rows);
+    data.ok_or_else(|| Error::failed("no table was read"))
+}
+
+fn read_tables(config: &DataConfig, labelled: bool, progress: &dyn Progress) -> Result<Option<ReadData>> {
+    let structures = config
+        .tables
+        .iter()
+        .map(|source| structure::inspect(&source.path, progress))
+        .collect::<Result<Vec<Structure>>>()?;
+    columns::check_names(config, &structures, labelled)?;
+    let mut joined = Joined::default();
+    for (source, structure) in config.tables.iter().zip(&structures) {
+        joined.add(config, source, structure)?;
+    }
+    let fingerprints = structures.iter().map(Structure::fingerprint).collect();
+    joined.finish(config, fingerprints).map(Some)
+}
+
+/// Columns of all tables so far, on the rows of the first.
+#[derive(Default)]
+struct Joined {
+    n_rows: usize,
+    columns: Vec<(String, Loaded)>,
+    left_out: Vec<LeftOut>,
+    first: Option<std::path::PathBuf>,
+}
+
+impl Joined {
+    fn add(&mut self, config: &DataConfig, source: &TableSource, structure: &Structure) -> Result<()> {
+        let wanted = columns::wanted(config, structure)?;
+        for (name, wanted) in structure.header.iter().zip(&wanted) {
+            if *wanted == Wanted::Nothing {
+                let reason = "declared `drop`".to_owned();
+                self.left_out.push(LeftOut { what: format!("column `{name}`"), count: structure.n_rows, reason });
+            }
+        }
+        let loaded = polars_csv::load(structure, &wanted)?;
+        let Some(key) = &source.join else {
+            self.n_rows = structure.n_rows;
+            self.columns = loaded;
+            self.first = Some(source.path.clone());
+            return Ok(());
+        };
+        let left = self.text(key).ok_or_else(|| Error::failed(format!("join key `{key}` was not read")))?;
+        let right = loaded.iter().find_map(|(name, column)| (name == key).then_some(column));
+        let Some(Loaded::Text(right)) = right else {
+            return Err(Error::failed(format!("join key `{key}` was not read")));
+        };
+        let canonical = |keys: &[String]| keys.iter().map(|key| record::level(key).unwrap_or_default()).collect::<Vec<_>>();
+        let rows = join::left(&canonical(left), &canonical(right)).map_err(|repeat| repeat.error(structure, key))?;
+        let unmatched = right.len() - rows.iter().flatten().collect::<BTreeSet<_>>().len();
+        if unmatched > 0 {
+            let what = format!("rows of `{}`", source.path.display());
+            let reason = format!("their `{key}` is not in the first table");
+            self.left_out.push(LeftOut { what, count: unmatched, reason });
+        }
+        let joined = loaded.into_iter().filter(|(name, _)| name != key).map(|(name, column)| (name, column.gather(&rows)));
+        self.columns.extend(joined);
+        Ok(())
+    }
+
+    fn text(&self, name: &str) -> Option<&Vec<String>> {
+        self.columns.iter().find_map(|(known, column)| match column {
+            Loaded::Text(text) if known == name => Some(text),
+            _ => None,
+        })
+    }
+
+    fn finish(mut self, config: &DataConfig, fingerprints: Vec<Fingerprint>) -> Result<ReadData> {
+        let path = self.first.clone().unwrap_or_default();
+        let labels = match self.text(&config.target.column) {
+            Some(text) => columns::labels(text, config, &path)?,
+            None => return Err(Error::failed(format!("target `{}` was not read", config.target.column))),
+        };
+        let ids = match config.id.as_deref().and_then(|id| self.text(id)) {
+            Some(ids) => ids.clone(),
+            None => (0..self.n_rows).map(|row| row.to_string()).collect(),
+        };
+        let times = match config.time.as_deref().and_then(|time| self.text(time)) {
+            Some(text) => Some(columns::times(text, config.time.as_deref().unwrap_or_default(), &path)?),
+            None => None,
+        };
+        let mut table = Table::new(self.n_rows);
+        for (name, column) in self.columns.drain(..) {
+            if let Loaded::Cells(cells) = column {
+                table.push(name, cells);
+            }
+        }
+        if table.n_columns() == 0 {
+            return Err(Error::permanent(format!("`{}`: no feature column is left", path.display()))
+                .hint("id, target and time are never features; drop fewer columns"));
+        }
+        let schema = Schema { id: config.id.clone(), columns: table.schema_columns() };
+        let dataset = Arc::new(Dataset { table, labels, ids, times });
+        Ok(ReadData { dataset, schema, fingerprints, left_out: self.left_out })
+    }
+}
+
+impl Loaded {
+    /// The cells at these rows; `None` is missing.
+    fn gather(self, rows: &[Option<u32>]) -> Loaded {
+        match self {
+            Loaded::Text(text) => {
+                Loaded::Text(rows.iter().map(|row| row.map_or(String::new(), |row| text[row as usize].clone())).collect())
+            }
+            Loaded::Cells(Cells::Numeric(numbers)) => {
+                let at = |row: &Option<u32>| row.map_or(f64::NAN, |row| numbers[row as usize]);
+                Loaded::Cells(Cells::Numeric(rows.iter().map(at).collect()))
+            }
+            Loaded::Cells(Cells::Categorical { codes, levels }) => {
+                let codes = rows.iter().map(|row| row.map_or(0, |row| codes[row as usize])).collect();
+                Loaded::Cells(Cells::Categorical { codes, levels })
+            }
+        }
+    }
+}
+
+/// Rows to score: the schema columns of one file, without labels.
+#[derive(Debug)]
+pub struct Unlabelled {
+    pub table: Table,
+    pub ids: Vec<String>,
+}
+
+/// Reads a CSV of raw rows for scoring. A column the file lacks is missing in every row; columns the schema does not
+/// know are ignored; a word in a number column is an error with its line.
+pub fn read_unlabelled(path: &Path, schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
+    let structure = structure::inspect(path, progress)?;
+    let mut wanted = Vec::with_capacity(structure.header.len());
+    for (name, tally) in structure.header.iter().zip(&structure.tallies) {
+        let kind = schema.position(name).map(|at| schema.columns[at].kind);
+        wanted.push(match kind {
+            Some(ColumnKind::Categorical) => Wanted::Level,
+            Some(ColumnKind::Numeric) => columns::number(&structure, name, tally, None)?,
+            None if schema.id.as_deref() == Some(name) => Wanted::Text,
+            None => Wanted::Nothing,
+        });
+    }
+    let mut ids: Vec<String> = (0..structure.n_rows).map(|row| row.to_string()).collect();
+    let mut table = Table::new(structure.n_rows);
+    let mut found = std::collections::BTreeMap::new();
+    for (name, column) in polars_csv::load(&structure, &wanted)? {
+        match column {
+            Loaded::Text(text) => ids = text,
+            Loaded::Cells(cells) => {
+                found.insert(name, cells);
+            }
+        }
+    }
+    for column in &schema.columns {
+        let absent = || match column.kind {
+            ColumnKind::Numeric => Cells::Numeric(vec![f64::NAN; structure.n_rows]),
+            ColumnKind::Categorical => Cells::Categorical { codes: vec![0; structure.n_rows], levels: Vec::new() },
+        };
+        table.push(column.name.clone(), found.remove(&column.name).unwrap_or_else(absent));
+    }
+    Ok(Unlabelled { table, ids })
+}
+
+/// Dictionary codes of text cells by the rules of [`record::level`]; levels in order of first appearance.
+fn categorical<'a>(cells: impl Iterator<Item = Option<&'a str>>) -> Cells {
+    let mut known: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
+    let mut spelled: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
+    let mut levels = Vec::new();
+    let mut code_of = |text: &str| {
+        if let Some(&code) = spelled.get(text) {
+            return code;
+        }
+        let code = match record::level(text) {
+            None => 0,
+            Some(level) => *known.entry(level.clone()).or_insert_with(|| {
+                levels.push(level);
+                levels.len() as u32
+            }),
+        };
+        spelled.insert(text.to_owned(), code);
+        code
+    };
+    let codes = cells.map(|cell| cell.map_or(0, &mut code_of)).collect();
+    Cells::Categorical { codes, levels }
+}
+
+/// Whether a role was declared for a column: exact name before pattern, later pattern before earlier.
+fn declared(config: &DataConfig, name: &str) -> Option<ColumnRole> {
+    let exact = config.columns.iter().rev().find(|(pattern, _)| pattern == name);
+    let by_pattern = || config.columns.iter().rev().find(|(pattern, _)| columns::matches(pattern, name));
+    exact.or_else(by_pattern).map(|(_, role)| *role)
+}

@@ -1,0 +1,226 @@
+//! Split: which rows may be learned from, and which only measured.
+//!
+//! `random`: stratified shuffle into train and test, stratified k-fold inside train. `temporal`: rows by (time, row);
+//! the last share is the test, its boundary moved so that equal times stay in train; k + 1 equal blocks of train, fold
+//! i fits on blocks 1..=i and validates on block i + 1. Rows of train are sorted by index under `random` and by time
+//! under `temporal`, so nothing depends on how they were drawn.
+
+use std::sync::Arc;
+
+use rand::seq::SliceRandom;
+
+use super::config::{Protocol, SplitConfig};
+use super::error::{Error, Result};
+use super::rows::{Dataset, HeldOutRows, TrainRows};
+use super::seed::Seed;
+
+/// One protocol's rows.
+#[derive(Debug, Clone)]
+pub struct Split {
+    pub protocol: Protocol,
+    pub train: TrainRows,
+    pub test: HeldOutRows,
+    pub folds: Vec<Fold>,
+}
+
+/// One fold inside the training rows.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    pub fit: TrainRows,
+    pub held_out: HeldOutRows,
+}
+
+/// A cell's part of a split: a fold, or the final fit on all training rows with the test rows held out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Fold(usize),
+    Final,
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Part::Fold(fold) => write!(f, "fold-{fold}"),
+            Part::Final => write!(f, "final"),
+        }
+    }
+}
+
+impl Split {
+    pub fn parts(&self) -> impl Iterator<Item = Part> {
+        (0..self.folds.len()).map(Part::Fold).chain([Part::Final])
+    }
+
+    /// Rows to fit on and rows to measure on.
+    pub fn rows(&self, part: Part) -> (&TrainRows, &HeldOutRows) {
+        match part {
+            Part::Fold(fold) => (&self.folds[fold].fit, &self.folds[fold].held_out),
+            Part::Final => (&self.train, &self.test),
+        }
+    }
+
+    /// Per row of the dataset: `test`, or `train` with the fold that validates it (none for the first temporal block).
+    pub fn assignment(&self) -> Vec<(&'static str, Option<usize>)> {
+        let n_rows = self.train.dataset().n_rows();
+        let mut assignment = vec![("train", None); n_rows];
+        for &row in self.test.rows() {
+            assignment[row as usize] = ("test", None);
+        }
+        for (fold_idx, fold) in self.folds.iter().enumerate() {
+            for &row in fold.held_out.rows() {
+                assignment[row as usize].1 = Some(fold_idx);
+            }
+        }
+        assignment
+    }
+}
+
+/// Splits by one protocol. Errors: a class too small for the folds, a block of one class, no time column.
+pub fn split(dataset: &Arc<Dataset>, config: &SplitConfig, protocol: Protocol, seed: Seed) -> Result<Split> {
+    let seed = seed.derive("split", 0);
+    let (train, test, folds) = match protocol {
+        Protocol::Random => random(dataset, config, seed)?,
+        Protocol::Temporal => temporal(dataset, config)?,
+    };
+    let folds = folds.into_iter().map(|(fit, held_out)| Fold {
+        fit: TrainRows::new(dataset.clone(), fit),
+        held_out: HeldOutRows::new(dataset.clone(), held_out),
+    });
+    Ok(Split {
+        protocol,
+        folds: folds.collect(),
+        train: TrainRows::new(dataset.clone(), train),
+        test: HeldOutRows::new(dataset.clone(), test),
+    })
+}
+
+type Rows = Vec<u32>;
+type Assigned = (Rows, Rows, Vec<(Rows, Rows)>);
+
+fn random(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Assigned> {
+    // 0..folds: the fold that holds the row out; folds: test.
+    let mut assigned = vec![0usize; dataset.n_rows()];
+    for class in [0u8, 1] {
+        let mut rows: Rows = (0..dataset.n_rows() as u32).filter(|&row| dataset.labels[row as usize] == class).collect();
+        let n_test = (rows.len() as f64 * config.test_share).round() as usize;
+        if n_test == 0 || rows.len() - n_test < config.folds {
+            let kind = if class == 1 { "positive" } else { "negative" };
+            return Err(Error::permanent(format!(
+                "expected at least {} {kind} rows for {} folds and a test set, found {}",
+                needed(config),
+                config.folds,
+                rows.len()
+            ))
+            .hint("use fewer folds (`split.folds`), or more data"));
+        }
+        rows.shuffle(&mut seed.derive("class", u64::from(class)).rng());
+        for (at, &row) in rows.iter().enumerate() {
+            assigned[row as usize] = if at < n_test { config.folds } else { (at - n_test) % config.folds };
+        }
+    }
+    let rows_where = |keep: &dyn Fn(usize) -> bool| -> Rows {
+        (0..dataset.n_rows() as u32).filter(|&row| keep(assigned[row as usize])).collect()
+    };
+    let fold = |fold_idx: usize| {
+        (rows_where(&|part| part != fold_idx && part != config.folds), rows_where(&|part| part == fold_idx))
+    };
+    let folds = (0..config.folds).map(fold).collect();
+    Ok((rows_where(&|part| part != config.folds), rows_where(&|part| part == config.folds), folds))
+}
+
+/// The smallest class that leaves one row for the test and one for every fold.
+fn needed(config: &SplitConfig) -> usize {
+    let enough = |n: &usize| {
+        let n_test = (*n as f64 * config.test_share).round() as usize;
+        n_test > 0 && n - n_test >= config.folds
+    };
+    (1..1_000_000).find(enough).unwrap_or(usize::MAX)
+}
+
+fn temporal(dataset: &Dataset, config: &SplitConfig) -> Result<Assigned> {
+    let Some(times) = &dataset.times else {
+        return Err(Error::permanent("protocol `temporal` needs a time column").hint("declare `data.time`"));
+    };
+    let n_rows = dataset.n_rows();
+    let mut order: Rows = (0..n_rows as u32).collect();
+    order.sort_by(|&a, &b| times[a as usize].total_cmp(&times[b as usize]).then(a.cmp(&b)));
+    let mut n_train = n_rows - (n_rows as f64 * config.test_share).round() as usize;
+    let time_at = |at: usize| times[order[at] as usize];
+    while n_train > 0 && n_train < n_rows && time_at(n_train) == time_at(n_train - 1) {
+        n_train += 1;
+    }
+    let n_blocks = config.folds + 1;
+    if n_train < n_blocks || n_train == n_rows {
+        return Err(Error::permanent(format!("expected rows for {n_blocks} blocks of time and a test, found {n_rows} rows"))
+            .hint("use fewer folds (`split.folds`), or leave out protocol `temporal`"));
+    }
+    let block = |at: usize| at * n_train / n_blocks..(at + 1) * n_train / n_blocks;
+    let named = (0..n_blocks).map(|at| (format!("block {} of {n_blocks}", at + 1), block(at)));
+    for (name, range) in named.chain([("the test set".to_owned(), n_train..n_rows)]) {
+        let positives = order[range.clone()].iter().filter(|&&row| dataset.labels[row as usize] == 1).count();
+        if positives == 0 || positives == range.len() {
+            return Err(Error::permanent(format!(
+                "protocol `temporal`: expected both classes in {name}, found {positives} positive of {} rows",
+                range.len()
+            ))
+            .hint("use fewer folds (`split.folds`), or leave out protocol `temporal`"));
+        }
+    }
+    let folds = (1..n_blocks).map(|at| (order[..block(at).start].to_vec(), order[block(at)].to_vec())).collect();
+    Ok((order[..n_train].to_vec(), order[n_train..].to_vec(), folds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::table::{Cells, Table};
+
+    fn dataset(n_rows: usize, every: usize, time: impl Fn(usize) -> f64) -> Arc<Dataset> {
+        let mut table = Table::new(n_rows);
+        table.push("x", Cells::Numeric((0..n_rows).map(|row| row as f64).collect()));
+        let labels = (0..n_rows).map(|row| u8::from(row % every == 0)).collect();
+        let ids = (0..n_rows).map(|row| row.to_string()).collect();
+        Arc::new(Dataset { table, labels, ids, times: Some((0..n_rows).map(time).collect()) })
+    }
+
+    fn config(folds: usize) -> SplitConfig {
+        SplitConfig { test_share: 0.2, folds, protocols: vec![Protocol::Random, Protocol::Temporal] }
+    }
+
+    #[test]
+    fn random_is_a_stratified_partition() {
+        let split = split(&dataset(1000, 10, |_| 0.0), &config(4), Protocol::Random, Seed::new(1)).unwrap();
+        assert_eq!((split.train.n_rows(), split.test.n_rows()), (800, 200));
+        assert_eq!(split.test.labels().iter().filter(|&&label| label == 1).count(), 20);
+        let mut seen: Vec<u32> = split.test.rows().to_vec();
+        for fold in &split.folds {
+            assert_eq!(fold.held_out.n_rows(), 200);
+            assert_eq!(fold.held_out.labels().iter().filter(|&&label| label == 1).count(), 20);
+            assert!(fold.fit.rows().iter().all(|row| !fold.held_out.rows().contains(row)));
+            assert!(fold.fit.rows().iter().all(|row| !split.test.rows().contains(row)));
+            seen.extend(fold.held_out.rows());
+        }
+        seen.sort_unstable();
+        assert_eq!(seen, (0..1000).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn temporal_never_looks_back_and_keeps_equal_times_together() {
+        // Times descend and come in runs of seven, so row order and run ends differ from the block ends.
+        let split = split(&dataset(1000, 10, |row| -((row / 7) as f64)), &config(4), Protocol::Temporal, Seed::new(1)).unwrap();
+        let times = split.train.dataset().times.clone().unwrap();
+        let latest = |rows: &[u32]| rows.iter().map(|&row| times[row as usize]).fold(f64::MIN, f64::max);
+        let earliest = |rows: &[u32]| rows.iter().map(|&row| times[row as usize]).fold(f64::MAX, f64::min);
+        assert!(latest(split.train.rows()) < earliest(split.test.rows()));
+        for fold in &split.folds {
+            assert!(latest(fold.fit.rows()) <= earliest(fold.held_out.rows()));
+        }
+        assert_eq!(split.folds.last().unwrap().fit.n_rows() + split.folds.last().unwrap().held_out.n_rows(), split.train.n_rows());
+    }
+
+    #[test]
+    fn too_few_positives_say_how_many_are_needed() {
+        let error = split(&dataset(40, 10, |row| row as f64), &config(5), Protocol::Random, Seed::new(1)).unwrap_err();
+        assert_eq!(error.message, "expected at least 6 positive rows for 5 folds and a test set, found 4");
+    }
+}
