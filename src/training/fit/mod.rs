@@ -2,3 +2,5 @@
 
 pub mod preprocessor;
 pub mod forest;
+pub mod mlp;
+pub mod logistic;
