@@ -6,6 +6,15 @@
 pub mod config;
 pub mod error;
 pub mod evaluate;
+pub mod cells;
+pub mod checks;
+pub mod outcome;
+pub mod pipeline;
+pub mod predict;
+pub mod run;
+pub mod run_dir;
+pub mod table_file;
+pub mod freeze;
 pub mod fit;
 pub mod progress;
 pub mod split;

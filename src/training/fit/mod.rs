@@ -1,6 +1,55 @@
-//! Fit: a training set becomes a model.
+//! Fit: a training set becomes a model. Only a [`TrainingSet`] can be learned from.
 
-pub mod preprocessor;
 pub mod forest;
-pub mod mlp;
 pub mod logistic;
+pub mod mlp;
+pub mod preprocessor;
+
+use rayon::prelude::*;
+
+use super::config::ModelConfig;
+use super::error::Result;
+use super::progress::Progress;
+use super::rows::TrainingSet;
+use super::seed::Seed;
+use crate::scoring::matrix::FeatureMatrix;
+use crate::scoring::model::{Classifier, Model};
+
+/// Anything that learns a model from a training set.
+pub trait Learner {
+    fn fit(&self, set: &TrainingSet, seed: Seed, progress: &dyn Progress) -> Result<Fitted>;
+}
+
+/// A model and what is worth keeping of its training.
+#[derive(Debug)]
+pub struct Fitted {
+    pub model: Model,
+    /// Mean training loss per epoch; empty where there are no epochs.
+    pub losses: Vec<f64>,
+}
+
+impl Learner for ModelConfig {
+    fn fit(&self, set: &TrainingSet, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {
+        let without_epochs = |model| Fitted { model, losses: Vec::new() };
+        Ok(match self {
+            ModelConfig::RandomForest(config) => {
+                without_epochs(Model::Forest(forest::grow(config, forest::SplitKind::Best, set, seed, progress)?))
+            }
+            ModelConfig::ExtraTrees(config) => {
+                without_epochs(Model::Forest(forest::grow(config, forest::SplitKind::Random, set, seed, progress)?))
+            }
+            ModelConfig::Mlp(config) => {
+                let (mlp, losses) = mlp::train(config, set, seed, progress)?;
+                Fitted { model: Model::Mlp(mlp), losses }
+            }
+            ModelConfig::Logistic => without_epochs(Model::Logistic(logistic::train(set)?)),
+        })
+    }
+}
+
+/// The raw scores of all rows by all threads: the bits of [`Classifier::score`], in order.
+pub fn score_parallel(model: &Model, matrix: &FeatureMatrix) -> Vec<f32> {
+    const ROWS: usize = 2048;
+    let block = |values: &[f32]| model.score(&FeatureMatrix::new(matrix.names().clone(), values.to_vec()));
+    matrix.values().par_chunks(ROWS * matrix.n_features()).flat_map_iter(block).collect()
+}

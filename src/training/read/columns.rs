@@ -9,6 +9,7 @@ use std::path::Path;
 use super::structure::{Structure, Tally, line_of_row};
 use super::{Wanted, declared};
 use crate::scoring::record;
+use crate::scoring::schema::{ColumnKind, Schema};
 use crate::training::config::{ColumnRole, DataConfig};
 use crate::training::error::{Error, Result};
 
@@ -109,8 +110,19 @@ pub(super) fn wanted(config: &DataConfig, table: &Structure) -> Result<Vec<Wante
     table.header.iter().zip(&table.tallies).map(read).collect()
 }
 
+/// How the columns of a file to score are to be read: by the schema of the bundle.
+pub(super) fn wanted_by(schema: &Schema, table: &Structure) -> Result<Vec<Wanted>> {
+    let wanted = |(name, tally): (&String, &Tally)| match schema.position(name).map(|at| schema.columns[at].kind) {
+        Some(ColumnKind::Categorical) => Ok(Wanted::Level),
+        Some(ColumnKind::Numeric) => number(table, name, tally, None),
+        None if schema.id.as_ref() == Some(name) => Ok(Wanted::Text),
+        None => Ok(Wanted::Nothing),
+    };
+    table.header.iter().zip(&table.tallies).map(wanted).collect()
+}
+
 /// A number column, or the error that names its first word.
-pub(super) fn number(table: &Structure, name: &str, tally: &Tally, inferred: Option<usize>) -> Result<Wanted> {
+fn number(table: &Structure, name: &str, tally: &Tally, inferred: Option<usize>) -> Result<Wanted> {
     let Some((line, word)) = &tally.first_word else {
         return Ok(if tally.unusual > 0 { Wanted::NumberFromText } else { Wanted::Number });
     };

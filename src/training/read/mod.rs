@@ -125,7 +125,6 @@ impl Joined {
         let Some(Loaded::Text(right)) = right else {
             return Err(Error::failed(format!("join key `{key}` was not read")));
         };
-        let canonical = |keys: &[String]| keys.iter().map(|key| record::level(key).unwrap_or_default()).collect::<Vec<_>>();
         let rows = join::left(&canonical(left), &canonical(right)).map_err(|repeat| repeat.error(structure, key))?;
         let unmatched = right.len() - rows.iter().flatten().collect::<BTreeSet<_>>().len();
         if unmatched > 0 {
@@ -201,39 +200,49 @@ pub struct Unlabelled {
     pub ids: Vec<String>,
 }
 
-/// Reads a CSV of raw rows for scoring. A column the file lacks is missing in every row; columns the schema does not
-/// know are ignored; a word in a number column is an error with its line.
-pub fn read_unlabelled(path: &Path, schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
-    let structure = structure::inspect(path, progress)?;
-    let mut wanted = Vec::with_capacity(structure.header.len());
-    for (name, tally) in structure.header.iter().zip(&structure.tallies) {
-        let kind = schema.position(name).map(|at| schema.columns[at].kind);
-        wanted.push(match kind {
-            Some(ColumnKind::Categorical) => Wanted::Level,
-            Some(ColumnKind::Numeric) => columns::number(&structure, name, tally, None)?,
-            None if schema.id.as_deref() == Some(name) => Wanted::Text,
-            None => Wanted::Nothing,
+/// Reads CSV files of raw rows for scoring: the rows of the first, the others left-joined to it by the id column. A
+/// column the files lack is missing in every row; columns the schema does not know are ignored; a word in a number
+/// column is an error with its line.
+pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
+    let (mut n_rows, mut ids, mut found) = (0, Vec::new(), std::collections::BTreeMap::new());
+    for (at, path) in paths.iter().enumerate() {
+        let structure = structure::inspect(path, progress)?;
+        let loaded = polars_csv::load(&structure, &columns::wanted_by(schema, &structure)?)?;
+        let key = loaded.iter().find_map(|(_, column)| match column {
+            Loaded::Text(text) => Some(text.clone()),
+            Loaded::Cells(_) => None,
         });
-    }
-    let mut ids: Vec<String> = (0..structure.n_rows).map(|row| row.to_string()).collect();
-    let mut table = Table::new(structure.n_rows);
-    let mut found = std::collections::BTreeMap::new();
-    for (name, column) in polars_csv::load(&structure, &wanted)? {
-        match column {
-            Loaded::Text(text) => ids = text,
-            Loaded::Cells(cells) => {
+        let rows = if at == 0 {
+            n_rows = structure.n_rows;
+            ids = key.unwrap_or_else(|| (0..n_rows).map(|row| row.to_string()).collect());
+            (0..n_rows as u32).map(Some).collect()
+        } else {
+            let (Some(key), Some(id)) = (key, &schema.id) else {
+                let message = format!("`{}` can't be joined: it has no id column", path.display());
+                return Err(Error::permanent(message).hint("further files are joined by the id column of the bundle"));
+            };
+            join::left(&canonical(&ids), &canonical(&key)).map_err(|repeat| repeat.error(&structure, id))?
+        };
+        for (name, column) in loaded {
+            if let Loaded::Cells(cells) = if at == 0 { column } else { column.gather(&rows) } {
                 found.insert(name, cells);
             }
         }
     }
+    let mut table = Table::new(n_rows);
     for column in &schema.columns {
         let absent = || match column.kind {
-            ColumnKind::Numeric => Cells::Numeric(vec![f64::NAN; structure.n_rows]),
-            ColumnKind::Categorical => Cells::Categorical { codes: vec![0; structure.n_rows], levels: Vec::new() },
+            ColumnKind::Numeric => Cells::Numeric(vec![f64::NAN; n_rows]),
+            ColumnKind::Categorical => Cells::Categorical { codes: vec![0; n_rows], levels: Vec::new() },
         };
         table.push(column.name.clone(), found.remove(&column.name).unwrap_or_else(absent));
     }
     Ok(Unlabelled { table, ids })
+}
+
+/// Join keys as levels: `7`, `7.0` and ` 7` are one key.
+fn canonical(keys: &[String]) -> Vec<String> {
+    keys.iter().map(|key| record::level(key).unwrap_or_default()).collect()
 }
 
 /// Dictionary codes of text cells by the rules of [`record::level`]; levels in order of first appearance.

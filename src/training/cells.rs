@@ -1,0 +1,226 @@
+//! Cells: the grid of protocol x model x case x part, each addressed by a hash of all that determines its result.
+//!
+//! The key covers data, split, preparation, case, model, seed, part and version; not selection, threshold, report,
+//! output or threads. So a finished cell is found again by any run that asks for the same thing, and what is finished is
+//! skipped.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
+use super::error::{Error, Result};
+use super::evaluate::metrics::measure;
+use super::evaluate::{Metrics, ResamplingReport};
+use super::fit::{Learner, score_parallel};
+use super::prepare::{Prepared, prepare};
+use super::progress::{Progress, Unit};
+use super::read::ReadData;
+use super::resample::resample;
+use super::rows::TrainingSet;
+use super::run_dir::{CellStore, FrozenFit};
+use super::seed::Seed;
+use super::split::{Part, Split};
+use super::table_file::Scores;
+
+/// `cell.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    pub format: u32,
+    pub key: String,
+    pub protocol: String,
+    pub model: String,
+    pub case: String,
+    /// `fold-0`.. or `final`.
+    pub part: String,
+    pub n_features: usize,
+    /// On the rows held out of this fit.
+    pub metrics: Metrics,
+    /// Recall at 0.5 on the original training rows.
+    pub train_recall: Option<f64>,
+    pub resampling: ResamplingReport,
+    /// Mean training loss per epoch (mlp).
+    pub losses: Vec<f64>,
+}
+
+/// A cell to be: what it is, and its key. The list of them is `cells.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedCell {
+    pub protocol: String,
+    pub model: String,
+    pub case: String,
+    pub part: String,
+    pub key: String,
+}
+
+/// What one cell took; a line of `timings.jsonl`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Timing {
+    pub key: String,
+    pub cell: String,
+    pub seconds: f64,
+}
+
+/// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
+fn runs(model: &NamedModel, case: &NamedCase) -> bool {
+    !matches!(model.model, ModelConfig::Logistic) || matches!(case.case, Case::Raw | Case::ClassWeights(_))
+}
+
+/// The whole grid, in the order of the config: protocol, part, case, model.
+pub fn plan(config: &Config, data: &ReadData, splits: &[Split]) -> Vec<PlannedCell> {
+    let mut cells = Vec::new();
+    for split in splits {
+        for part in split.parts() {
+            for case in &config.imbalance {
+                for model in config.models.iter().filter(|model| runs(model, case)) {
+                    cells.push(PlannedCell {
+                        protocol: split.protocol.as_str().into(),
+                        model: model.name.clone(),
+                        case: case.name.clone(),
+                        part: part.to_string(),
+                        key: key(config, data, split, part, case, model),
+                    });
+                }
+            }
+        }
+    }
+    cells
+}
+
+fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &NamedCase, model: &NamedModel) -> String {
+    let identity = serde_json::json!({
+        "format": 1,
+        "version": env!("CARGO_PKG_VERSION"),
+        "data": data.fingerprints.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
+        "joins": config.data.tables.iter().map(|table| &table.join).collect::<Vec<_>>(),
+        "target": config.data.target,
+        "id": config.data.id,
+        "time": config.data.time,
+        "schema": data.schema,
+        "split": { "protocol": split.protocol, "test_share": config.split.test_share, "folds": config.split.folds },
+        "part": part.to_string(),
+        "preprocess": config.preprocess,
+        "case": case,
+        "model": model,
+        "seed": config.seed,
+    });
+    let hash = Sha256::digest(identity.to_string().as_bytes());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Does every cell that is not there yet. A part is prepared once for its cases, a case resampled once for its models.
+pub fn fit_all(
+    config: &Config,
+    data: &ReadData,
+    splits: &[Split],
+    store: &CellStore,
+    progress: &dyn Progress,
+) -> Result<Vec<Timing>> {
+    let grid = plan(config, data, splits);
+    let n_missing = grid.iter().filter(|cell| !store.has(&cell.key)).count();
+    if n_missing < grid.len() {
+        progress.say(&format!("{} of {} cells are finished already", grid.len() - n_missing, grid.len()));
+    }
+    progress.begin(Unit::Cells, "cells", n_missing as u64);
+    let mut timings = Vec::new();
+    for split in splits {
+        for part in split.parts() {
+            let work = PartOfGrid { config, data, split, part, store, progress };
+            work.fit(&mut timings)?;
+        }
+    }
+    progress.end(Unit::Cells);
+    Ok(timings)
+}
+
+struct PartOfGrid<'a> {
+    config: &'a Config,
+    data: &'a ReadData,
+    split: &'a Split,
+    part: Part,
+    store: &'a CellStore,
+    progress: &'a dyn Progress,
+}
+
+impl PartOfGrid<'_> {
+    fn key(&self, case: &NamedCase, model: &NamedModel) -> String {
+        key(self.config, self.data, self.split, self.part, case, model)
+    }
+
+    fn seed(&self) -> Seed {
+        let part = match self.part {
+            Part::Fold(fold) => fold as u64,
+            Part::Final => u64::MAX,
+        };
+        Seed::new(self.config.seed).derive(self.split.protocol.as_str(), part)
+    }
+
+    fn missing<'c>(&'c self, case: &'c NamedCase) -> impl Iterator<Item = &'c NamedModel> {
+        let models = self.config.models.iter().filter(|model| runs(model, case));
+        models.filter(|model| !self.store.has(&self.key(case, model)))
+    }
+
+    fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
+        let cases: Vec<&NamedCase> = self.config.imbalance.iter().filter(|case| self.missing(case).next().is_some()).collect();
+        if cases.is_empty() {
+            return Ok(());
+        }
+        let (train, held_out) = self.split.rows(self.part);
+        let prepared = prepare(&self.config.preprocess, train, held_out)?;
+        for case in cases {
+            let seed = self.seed().derive(&format!("case {}", case.name), 0);
+            let (set, report) = resample(&case.case, &prepared.train, seed, self.progress)?;
+            for model in self.missing(case) {
+                if self.progress.interrupted() {
+                    return Err(Error::interrupted());
+                }
+                let started = std::time::Instant::now();
+                let name = format!("{} {} {} {}", self.split.protocol.as_str(), self.part, model.name, case.name);
+                let key = self.fit_cell(&prepared, &set, &report, case, model)?;
+                timings.push(Timing { key, cell: name, seconds: started.elapsed().as_secs_f64() });
+                self.progress.advance(Unit::Cells, 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn fit_cell(
+        &self,
+        prepared: &Prepared,
+        set: &TrainingSet,
+        resampling: &ResamplingReport,
+        case: &NamedCase,
+        model: &NamedModel,
+    ) -> Result<String> {
+        let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
+        let fitted = model.model.fit(set, seed, self.progress)?;
+        let scores = score_parallel(&fitted.model, &prepared.held_out.matrix);
+        let train_scores = score_parallel(&fitted.model, prepared.train.matrix());
+        let (_, held_out) = self.split.rows(self.part);
+        let ids = &self.data.dataset.ids;
+        let cell = Cell {
+            format: 1,
+            key: self.key(case, model),
+            protocol: self.split.protocol.as_str().into(),
+            model: model.name.clone(),
+            case: case.name.clone(),
+            part: self.part.to_string(),
+            n_features: set.matrix().n_features(),
+            metrics: measure(&prepared.held_out.labels, &scores),
+            train_recall: recall_at_half(prepared.train.labels(), &train_scores),
+            resampling: resampling.clone(),
+            losses: fitted.losses,
+        };
+        let row_ids = held_out.rows().iter().map(|&row| ids[row as usize].clone()).collect();
+        let scores = Scores { row_ids, labels: prepared.held_out.labels.clone(), scores };
+        let frozen = (self.part == Part::Final)
+            .then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });
+        self.store.publish(&cell, &scores, frozen.as_ref())?;
+        Ok(cell.key)
+    }
+}
+
+fn recall_at_half(labels: &[u8], scores: &[f32]) -> Option<f64> {
+    let n_positives = labels.iter().filter(|&&label| label == 1).count();
+    let n_found = labels.iter().zip(scores).filter(|(label, score)| **label == 1 && **score >= 0.5).count();
+    (n_positives > 0).then(|| n_found as f64 / n_positives as f64)
+}

@@ -1,0 +1,134 @@
+//! Outcome: finished cells become the leaderboard, the selection, the operating point. Trains nothing.
+//!
+//! In: a run folder and the cell store. Out: a [`RunReport`]. `train` and `evaluate` both come through here, so what
+//! they say is the same by construction.
+
+use std::collections::BTreeMap;
+
+use super::cells::{Cell, PlannedCell};
+use super::error::{Error, Result};
+use super::evaluate::curves::{pr_curve, roc_curve};
+use super::evaluate::{Leaderboard, LeaderboardRow, Metrics, Selection, mean_over_folds, optimism, overfit};
+use super::report::{Curves, LossCurve, RunReport};
+use super::run::Run;
+use super::run_dir::CellStore;
+use super::select::{OutOfFold, TestScores, operating_point, select};
+
+/// A finished run, evaluated.
+#[derive(Debug)]
+pub struct Outcome {
+    pub report: RunReport,
+    pub losses: Vec<LossCurve>,
+    /// Key of the winner's final fit under the selected protocol.
+    pub winner: String,
+}
+
+/// Reads every cell of the run. Error: cells are missing (which, and how to finish).
+pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
+    let planned = run.cells()?;
+    let missing: Vec<&PlannedCell> = planned.iter().filter(|cell| !store.has(&cell.key)).collect();
+    if let Some(first) = missing.first() {
+        let PlannedCell { protocol, model, case, part, .. } = first;
+        return Err(Error::permanent(format!(
+            "run `{}` is not finished: {} of {} cells are missing, first `{protocol} {part} {model} {case}`",
+            run.file.run_id,
+            missing.len(),
+            planned.len()
+        ))
+        .hint("run `fraudml train` with its config again: it continues where it stopped"));
+    }
+    let groups = groups(&planned);
+    let (mut rows, mut curves, mut losses) = (Vec::new(), Vec::new(), Vec::new());
+    for group in &groups {
+        let cells = group.iter().map(|cell| store.cell(&cell.key)).collect::<Result<Vec<Cell>>>()?;
+        let (row, last) = row(&cells)?;
+        if !last.losses.is_empty() {
+            let (protocol, model, case) = (row.protocol.clone(), row.model.clone(), row.case.clone());
+            losses.push(LossCurve { protocol, model, case, losses: last.losses.clone() });
+        }
+        let scores = store.scores(&last.key)?;
+        curves.push(Curves {
+            protocol: row.protocol.clone(),
+            model: row.model.clone(),
+            case: row.case.clone(),
+            roc: roc_curve(&scores.labels, &scores.scores),
+            pr: pr_curve(&scores.labels, &scores.scores),
+        });
+        rows.push(row);
+    }
+    let selection = select(&rows, run.file.select)?;
+    let (winner, operating_point) = operate(run, store, &groups, &selection)?;
+    let report = RunReport {
+        name: run.file.name.clone(),
+        run_id: run.file.run_id.clone(),
+        bundle_id: run.file.bundle.clone(),
+        n_rows: run.file.n_rows,
+        n_positives: run.file.n_positives,
+        optimism: optimism(&rows),
+        leaderboard: Leaderboard { format: 1, rows },
+        selection,
+        operating_point,
+        curves,
+    };
+    Ok(Outcome { report, losses, winner })
+}
+
+/// Cells of one protocol x model x case: folds in order, then the final fit; groups in the order of the plan.
+fn groups(planned: &[PlannedCell]) -> Vec<Vec<&PlannedCell>> {
+    let mut groups: BTreeMap<(usize, &str, &str), Vec<&PlannedCell>> = BTreeMap::new();
+    let mut order: Vec<(usize, &str, &str)> = Vec::new();
+    let protocols: Vec<&str> = planned.iter().map(|cell| cell.protocol.as_str()).collect();
+    for cell in planned {
+        let protocol = protocols.iter().position(|known| *known == cell.protocol).unwrap_or_default();
+        let group = (protocol, cell.model.as_str(), cell.case.as_str());
+        if !order.contains(&group) {
+            order.push(group);
+        }
+        groups.entry(group).or_default().push(cell);
+    }
+    // By model first, as Table I reads.
+    let models: Vec<&str> = planned.iter().map(|cell| cell.model.as_str()).collect();
+    order.sort_by_key(|(protocol, model, _)| (*protocol, models.iter().position(|known| known == model)));
+    order.iter().filter_map(|group| groups.remove(group)).collect()
+}
+
+fn row(cells: &[Cell]) -> Result<(LeaderboardRow, &Cell)> {
+    let Some((last, folds)) = cells.split_last().filter(|(last, _)| last.part == "final") else {
+        return Err(Error::permanent("`cells.json` lists a group without its final fit").hint("run `fraudml train` again"));
+    };
+    let validation: Vec<Metrics> = folds.iter().map(|cell| cell.metrics.clone()).collect();
+    let train: Vec<Option<f64>> = folds.iter().map(|cell| cell.train_recall).collect();
+    let held_out: Vec<Option<f64>> = folds.iter().map(|cell| cell.metrics.recall).collect();
+    let row = LeaderboardRow {
+        protocol: last.protocol.clone(),
+        model: last.model.clone(),
+        case: last.case.clone(),
+        test: last.metrics.clone(),
+        validation_mean: mean_over_folds(&validation),
+        validation,
+        overfit: overfit(&train, &held_out),
+        resampling: cells.iter().map(|cell| cell.resampling.clone()).collect(),
+    };
+    Ok((row, last))
+}
+
+/// The threshold comes from the winner's out-of-fold scores and is then measured once on the test rows.
+fn operate(
+    run: &Run,
+    store: &CellStore,
+    groups: &[Vec<&PlannedCell>],
+    selection: &Selection,
+) -> Result<(String, super::evaluate::OperatingPoint)> {
+    let is_winner = |cell: &&PlannedCell| {
+        cell.protocol == selection.protocol && cell.model == selection.model && cell.case == selection.case
+    };
+    let group = groups.iter().find(|group| group.first().is_some_and(is_winner));
+    let Some((last, folds)) = group.and_then(|group| group.split_last()) else {
+        return Err(Error::failed("the winner has no cells"));
+    };
+    let folds = folds.iter().map(|cell| store.scores(&cell.key)).collect::<Result<Vec<_>>>()?;
+    let out_of_fold = OutOfFold::collect(folds.iter().map(|fold| (&fold.labels[..], &fold.scores[..])));
+    let test = store.scores(&last.key)?;
+    let test = TestScores::new(test.labels, test.scores);
+    Ok((last.key.clone(), operating_point(run.file.threshold, &out_of_fold, &test)?))
+}

@@ -1,0 +1,128 @@
+//! The table of contents: one line per verb.
+//!
+//! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
+
+use std::path::PathBuf;
+
+use super::cells::{fit_all, plan};
+use super::config::{Config, OutputConfig};
+use super::error::{Error, Result};
+use super::outcome::{Outcome, assemble};
+use super::progress::Progress;
+use super::report::RunReport;
+use super::run::Run;
+use super::run_dir::{CellStore, create_folder, prove_writable, to_json, write_atomic};
+use super::seed::Seed;
+use super::split::{Split, split};
+use super::{checks, explore, freeze, read, report};
+
+/// What `train` leaves behind.
+#[derive(Debug)]
+pub struct Trained {
+    pub run: Run,
+    pub eda: explore::Eda,
+    pub report: RunReport,
+    pub bundle: PathBuf,
+    pub reports: PathBuf,
+}
+
+/// The whole offline phase; continues what is unfinished.
+pub fn train(config: &Config, progress: &dyn Progress) -> Result<Trained> {
+    let store = open_outputs(config)?;
+    let data = read::read(&config.data, progress)?;
+    let splits = split_all(config, &data)?;
+    checks::before_fitting(config, &splits, progress)?;
+    let mut run = Run::open(config, &data)?;
+    let eda = explore::explore(&data.dataset);
+    run.write_splits(&data, &splits)?;
+    run.write_cells(&plan(config, &data, &splits))?;
+    let timings = fit_all(config, &data, &splits, &store, progress)?;
+    run.append_timings(&timings)?;
+    let outcome = assemble(&run, &store)?;
+    let bundle = freeze_winner(config, &data, &splits, &mut run, &store, &outcome)?;
+    let (reports, report) = publish(&config.output, &run, &store, Some(&eda))?;
+    Ok(Trained { run, eda, report, bundle, reports })
+}
+
+/// Evaluates a run again from its cells and writes its report; trains nothing.
+pub fn evaluate(config: &OutputConfig, run: &Run) -> Result<(PathBuf, RunReport)> {
+    let store = CellStore::open(&config.experiments)?;
+    publish(config, run, &store, None)
+}
+
+/// Everything that will be written to is writable before the long work starts.
+fn open_outputs(config: &Config) -> Result<CellStore> {
+    for folder in [&config.output.reports, &config.output.artifacts] {
+        create_folder(folder)?;
+        prove_writable(folder)?;
+    }
+    CellStore::open(&config.output.experiments)
+}
+
+pub(super) fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {
+    let seed = Seed::new(config.seed);
+    config.split.protocols.iter().map(|&protocol| split(&data.dataset, &config.split, protocol, seed)).collect()
+}
+
+fn freeze_winner(
+    config: &Config,
+    data: &read::ReadData,
+    splits: &[Split],
+    run: &mut Run,
+    store: &CellStore,
+    outcome: &Outcome,
+) -> Result<PathBuf> {
+    let selection = &outcome.report.selection;
+    let found = (
+        config.models.iter().find(|model| model.name == selection.model),
+        splits.iter().find(|split| split.protocol.as_str() == selection.protocol),
+        outcome.report.leaderboard.rows.iter().find(|row| {
+            (&row.protocol, &row.model, &row.case) == (&selection.protocol, &selection.model, &selection.case)
+        }),
+    );
+    let (Some(model), Some(split), Some(row)) = found else {
+        return Err(Error::failed("the winner is not in the grid"));
+    };
+    let (id, files) = freeze::freeze(&freeze::Freezing {
+        name: &config.name,
+        run_id: &run.file.run_id,
+        schema: &data.schema,
+        selection,
+        kind: model.model.kind(),
+        row,
+        operating_point: &outcome.report.operating_point,
+        fit: store.frozen_fit(&outcome.winner)?,
+        test: &split.test,
+        test_scores: &store.scores(&outcome.winner)?,
+    })?;
+    let folder = config.output.artifacts.join(&id);
+    for (name, bytes) in &files {
+        write_atomic(&folder.join(name), bytes)?;
+    }
+    run.file.bundle = Some(id);
+    run.save()?;
+    Ok(folder)
+}
+
+fn publish(
+    output: &OutputConfig,
+    run: &Run,
+    store: &CellStore,
+    eda: Option<&explore::Eda>,
+) -> Result<(PathBuf, RunReport)> {
+    let Outcome { report, losses, .. } = assemble(run, store)?;
+    run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard).as_bytes())?;
+    run.write("selection.json", &to_json(&serde_json::json!({
+        "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
+    })))?;
+    let folder = output.reports.join(&run.file.run_id);
+    for (name, bytes) in report::files(&report, &losses)? {
+        write_atomic(&folder.join(name), &bytes)?;
+    }
+    if let Some(eda) = eda {
+        write_atomic(&folder.join("eda.json"), &to_json(eda))?;
+    }
+    // Last: its presence says that the run is finished.
+    run.write("leaderboard.json", &to_json(&report.leaderboard))?;
+    Ok((folder, report))
+}

@@ -1,0 +1,65 @@
+//! Batch scoring with a bundle: raw CSV rows or JSON lines in, one line per row out.
+//!
+//! The table goes through the very functions that answer a request, so every score has the bits of the online one.
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use super::error::{Error, Result};
+use super::fit::score_parallel;
+use super::progress::Progress;
+use super::read::{Unlabelled, read_unlabelled};
+use super::run::csv_field;
+use crate::scoring::scorer::{Prediction, Scorer};
+
+/// One scored row, with its id as the file spells it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScoredRow {
+    pub id: String,
+    pub score: f32,
+    pub is_fraud: bool,
+}
+
+/// Scores the rows of CSV files: the first holds the rows, the others are left-joined to it by the id column.
+pub fn predict_csv(scorer: &Scorer, paths: &[&Path], progress: &dyn Progress) -> Result<Vec<ScoredRow>> {
+    let bundle = scorer.bundle();
+    let Unlabelled { table, ids } = read_unlabelled(paths, &bundle.manifest.schema, progress)?;
+    let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+    let mut scored = Vec::with_capacity(rows.len());
+    // Blocks, so that a large file needs its table and little more.
+    for (block, ids) in rows.chunks(65_536).zip(ids.chunks(65_536)) {
+        let matrix = bundle.preprocessor.apply(&table, block)?;
+        let scores = score_parallel(&bundle.model, &matrix);
+        scored.extend(ids.iter().zip(scores).map(|(id, score)| ScoredRow {
+            id: id.clone(),
+            score,
+            is_fraud: scorer.is_fraud(score),
+        }));
+    }
+    Ok(scored)
+}
+
+/// `id,score,is_fraud` with a header; a score is its shortest round-trip text.
+pub fn to_csv(rows: &[ScoredRow]) -> String {
+    let mut csv = String::from("id,score,is_fraud\n");
+    for row in rows {
+        csv.push_str(&format!("{},{},{}\n", csv_field(&row.id), row.score, u8::from(row.is_fraud)));
+    }
+    csv
+}
+
+/// Scores JSON lines, one raw record each; the answer of the pipeline per line.
+pub fn predict_json_lines(scorer: &Scorer, text: &str, name: &str) -> Result<Vec<Prediction>> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let score = |(at, line): (usize, &str)| {
+        let place = |what: String| Error::permanent(format!("`{name}`, line {}: {what}", at + 1));
+        let record: Map<String, Json> = match serde_json::from_str(line) {
+            Ok(Json::Object(record)) => record,
+            Ok(_) => return Err(place("expected a JSON object".into())),
+            Err(error) => return Err(place(format!("expected a JSON object: {error}"))),
+        };
+        scorer.pipeline(&record).map_err(|error| place(error.message))
+    };
+    lines.map(score).collect()
+}

@@ -1,0 +1,172 @@
+//! Files of a run: written to a temporary name in the same folder, synced, renamed.
+//!
+//! A killed process leaves the old file or the new one, and a cell folder whole or not at all. Cells are addressed by
+//! content ([`super::cells`] makes the keys), so two runs share what they have in common.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::cells::Cell;
+use super::error::{Error, Result};
+use super::table_file::Scores;
+
+/// The largest JSON document of a run that is read back.
+const MAX_JSON_BYTES: u64 = 256 << 20;
+
+fn failed(path: &Path, doing: &str, error: &std::io::Error) -> Error {
+    Error::permanent(format!("`{}` can't be {doing}: {error}", path.display()))
+        .hint("check the folder's permissions and the free space, or choose another under `output`")
+}
+
+/// Makes a folder with its parents.
+pub fn create_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(|error| failed(path, "made", &error))
+}
+
+/// Fails now if nothing can be written to a folder later.
+pub fn prove_writable(folder: &Path) -> Result<()> {
+    tempfile::tempfile_in(folder).map(drop).map_err(|error| failed(folder, "written", &error))
+}
+
+/// Writes a file so that a reader sees all of it or what was there before.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_folder(folder)?;
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        readable(file.path())?;
+        file.persist(path).map_err(|error| error.error)?;
+        fs::File::open(folder)?.sync_all()
+    };
+    write().map_err(|error| failed(path, "written", &error))
+}
+
+/// Temporary files are private; what is kept gets the ordinary mode.
+fn readable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = if path.is_dir() { 0o755 } else { 0o644 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// A bounded read of a JSON file this tool wrote.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let read = || -> std::io::Result<Vec<u8>> {
+        if fs::metadata(path)?.len() > MAX_JSON_BYTES {
+            return Err(std::io::Error::other("it is larger than 256 MiB"));
+        }
+        fs::read(path)
+    };
+    let bytes = read().map_err(|error| failed(path, "read", &error))?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Error::permanent(format!("`{}` can't be read: {error}", path.display())).hint("run `fraudml train` again to write it anew")
+    })
+}
+
+/// JSON as this tool writes it: readable, one newline at the end.
+pub fn to_json(value: &impl serde::Serialize) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+/// A frozen final fit.
+#[derive(Debug)]
+pub struct FrozenFit {
+    pub preprocessor: Vec<u8>,
+    pub model: Vec<u8>,
+}
+
+/// `experiments/cells/`.
+#[derive(Debug, Clone)]
+pub struct CellStore {
+    folder: PathBuf,
+}
+
+impl CellStore {
+    /// Opens the store and proves that it can be written.
+    pub fn open(experiments: &Path) -> Result<CellStore> {
+        let folder = experiments.join("cells");
+        create_folder(&folder)?;
+        prove_writable(&folder)?;
+        Ok(CellStore { folder })
+    }
+
+    fn path(&self, key: &str, file: &str) -> PathBuf {
+        self.folder.join(key).join(file)
+    }
+
+    pub fn has(&self, key: &str) -> bool {
+        self.path(key, "cell.json").exists()
+    }
+
+    pub fn cell(&self, key: &str) -> Result<Cell> {
+        read_json(&self.path(key, "cell.json"))
+    }
+
+    pub fn scores(&self, key: &str) -> Result<Scores> {
+        let path = self.path(key, "scores.parquet");
+        let bytes = fs::read(&path).map_err(|error| failed(&path, "read", &error))?;
+        Scores::from_parquet(bytes, &path.display().to_string())
+    }
+
+    pub fn frozen_fit(&self, key: &str) -> Result<FrozenFit> {
+        let read = |file: &str| {
+            let path = self.path(key, file);
+            fs::read(&path).map_err(|error| failed(&path, "read", &error))
+        };
+        Ok(FrozenFit { preprocessor: read("preprocessor.json")?, model: read("model.safetensors")? })
+    }
+
+    /// Publishes a finished cell: the folder appears whole, under its key. If it is there already, that one stays.
+    pub fn publish(&self, cell: &Cell, scores: &Scores, frozen: Option<&FrozenFit>) -> Result<()> {
+        let mut files = vec![("cell.json", to_json(cell)), ("scores.parquet", scores.to_parquet()?)];
+        if let Some(frozen) = frozen {
+            files.push(("preprocessor.json", frozen.preprocessor.clone()));
+            files.push(("model.safetensors", frozen.model.clone()));
+        }
+        let publish = || -> std::io::Result<()> {
+            let folder = tempfile::Builder::new().prefix(".writing-").tempdir_in(&self.folder)?;
+            for (name, bytes) in &files {
+                let mut file = fs::OpenOptions::new().create_new(true).write(true).open(folder.path().join(name))?;
+                file.write_all(bytes)?;
+                file.sync_all()?;
+            }
+            fs::File::open(folder.path())?.sync_all()?;
+            readable(folder.path())?;
+            match fs::rename(folder.path(), self.folder.join(&cell.key)) {
+                Err(_) if self.has(&cell.key) => Ok(()),
+                renamed => renamed,
+            }?;
+            fs::File::open(&self.folder)?.sync_all()
+        };
+        publish().map_err(|error| failed(&self.folder.join(&cell.key), "written", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_replaces_whole_and_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/run.json");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_that_is_a_file_is_refused_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        write_atomic(&folder.path().join("taken"), b"").unwrap();
+        let error = CellStore::open(&folder.path().join("taken")).unwrap_err();
+        assert!(error.message.contains("taken/cells"), "{}", error.message);
+    }
+}
