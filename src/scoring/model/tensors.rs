@@ -68,6 +68,16 @@ impl<'a> Tensors<'a> {
         finite_f32(name, bytes)
     }
 
+    /// f32 of any one-dimensional length, infinities included, NaN refused.
+    pub fn f32s_or_infinite(&self, name: &str) -> Result<Vec<f32>, ScoringError> {
+        let (bytes, _) = self.array(name, Dtype::F32)?;
+        let values: Vec<f32> = bytes.as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect();
+        if values.iter().any(|value| value.is_nan()) {
+            return Err(damaged(&format!("array `{name}` holds NaN")));
+        }
+        Ok(values)
+    }
+
     /// Finite f32 of exactly this shape.
     pub fn f32s_shaped(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>, ScoringError> {
         finite_f32(name, self.shaped(name, Dtype::F32, shape)?)

@@ -1,0 +1,140 @@
+//! Binned columns: `n_features` columns of one byte per row, and what each bin spans.
+//!
+//! Every distinct matrix row counts once, whatever its weight or its number of entries, so one binning serves all
+//! cases. A column of at most `bins` distinct values keeps them all; another is cut at quantiles. An edge is the
+//! midpoint between the largest value of a bin and the smallest of the next, rounded to f32 so that it separates them:
+//! `code <= b` and `x <= edges[b]` agree on every training value. Infinities count as the largest finite numbers.
+
+use rayon::prelude::*;
+
+use crate::scoring::matrix::FeatureMatrix;
+
+/// The code of a missing value.
+pub const MISSING: u8 = 255;
+
+/// What the bins of one column span; all empty where every value is missing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FeatureBins {
+    /// Smallest and largest value of each bin.
+    pub min: Vec<f32>,
+    pub max: Vec<f32>,
+    /// Between each bin and the next.
+    pub edges: Vec<f32>,
+}
+
+/// A matrix in codes, column by column.
+#[derive(Debug, Clone)]
+pub struct BinnedMatrix {
+    n_rows: usize,
+    codes: Vec<u8>,
+    features: Vec<FeatureBins>,
+}
+
+impl BinnedMatrix {
+    /// At most `bins` (2 to 255) bins per column, beside the one for missing values.
+    pub fn new(matrix: &FeatureMatrix, bins: usize) -> Self {
+        let n_rows = matrix.n_rows();
+        let mut codes = vec![MISSING; n_rows * matrix.n_features()];
+        let bin_column = |(feature, codes): (usize, &mut [u8])| {
+            let values: Vec<f32> = matrix.rows().map(|row| comparable(row[feature])).collect();
+            let bins = FeatureBins::of(values.iter().copied().filter(|x| !x.is_nan()).collect(), bins.clamp(2, 255));
+            for (code, x) in codes.iter_mut().zip(values) {
+                *code = bins.code(x);
+            }
+            bins
+        };
+        let features = codes.par_chunks_mut(n_rows.max(1)).enumerate().map(bin_column).collect();
+        Self { n_rows, codes, features }
+    }
+
+    pub fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    pub fn n_features(&self) -> usize {
+        self.features.len()
+    }
+
+    /// One code per row: a bin, or `MISSING`.
+    pub fn column(&self, feature: usize) -> &[u8] {
+        &self.codes[feature * self.n_rows..][..self.n_rows]
+    }
+
+    pub fn bins(&self, feature: usize) -> &FeatureBins {
+        &self.features[feature]
+    }
+}
+
+/// Infinities become the largest finite numbers, -0.0 becomes 0.0.
+fn comparable(x: f32) -> f32 {
+    x.clamp(f32::MIN, f32::MAX) + 0.0
+}
+
+impl FeatureBins {
+    fn of(mut values: Vec<f32>, bins: usize) -> Self {
+        values.sort_unstable_by(f32::total_cmp);
+        let mut distinct: Vec<(f32, usize)> = Vec::new();
+        for run in values.chunk_by(|a, b| a == b) {
+            distinct.push((run[0], run.len()));
+        }
+        let groups = if distinct.len() <= bins { vec![1; distinct.len()] } else { quantile_groups(&distinct, bins) };
+        let (mut min, mut max, mut from) = (Vec::new(), Vec::new(), 0);
+        for length in groups {
+            min.push(distinct[from].0);
+            max.push(distinct[from + length - 1].0);
+            from += length;
+        }
+        let edges = max.iter().zip(min.iter().skip(1)).map(|(&lower, &upper)| midpoint(lower, upper)).collect();
+        Self { min, max, edges }
+    }
+
+    pub fn n_bins(&self) -> usize {
+        self.min.len()
+    }
+
+    fn code(&self, x: f32) -> u8 {
+        if x.is_nan() { MISSING } else { self.edges.partition_point(|&edge| edge < x) as u8 }
+    }
+
+    /// The edge nearest to the middle of the gap between two occupied bins, by the number of its lower bin: where a
+    /// forest on raw values would cut.
+    pub fn edge_between(&self, lower: u8, upper: u8) -> u8 {
+        let middle = midpoint(self.max[lower as usize], self.min[upper as usize]);
+        let between = &self.edges[lower as usize..upper as usize];
+        let above = between.partition_point(|&edge| edge < middle);
+        let nearer_below =
+            above == between.len() || (above > 0 && middle - between[above - 1] < between[above] - middle);
+        lower + (above - usize::from(nearer_below)) as u8
+    }
+
+    /// The last bin whose values are all at or below `x`; none if `x` is below the top of the first bin.
+    pub fn last_bin_within(&self, x: f64) -> Option<u8> {
+        self.max.partition_point(|&max| f64::from(max) <= x).checked_sub(1).map(|bin| bin as u8)
+    }
+}
+
+/// How many distinct values each bin takes: a bin closes when it holds its share of the rows that are left.
+fn quantile_groups(distinct: &[(f32, usize)], bins: usize) -> Vec<usize> {
+    let mut rows_left: usize = distinct.iter().map(|(_, count)| count).sum();
+    let mut groups = Vec::with_capacity(bins);
+    let (mut length, mut rows) = (0, 0);
+    for &(_, count) in distinct {
+        length += 1;
+        rows += count;
+        if groups.len() + 1 < bins && rows * (bins - groups.len()) >= rows_left {
+            groups.push(length);
+            rows_left -= rows;
+            (length, rows) = (0, 0);
+        }
+    }
+    if length > 0 {
+        groups.push(length);
+    }
+    groups
+}
+
+/// A number at least `lower` and below `upper`.
+fn midpoint(lower: f32, upper: f32) -> f32 {
+    let middle = ((f64::from(lower) + f64::from(upper)) / 2.0) as f32;
+    if middle < upper { middle } else { lower }
+}
