@@ -1,0 +1,10 @@
+// error: expected `&TrainingSet`, found `&HeldOutMatrix`
+use fraudml::training::config::Case;
+use fraudml::training::prepare::Prepared;
+use fraudml::training::progress::Progress;
+use fraudml::training::resample::resample;
+use fraudml::training::seed::Seed;
+
+pub fn leak(case: &Case, prepared: &Prepared, seed: Seed, progress: &dyn Progress) {
+    let _ = resample(case, &prepared.held_out, seed, progress);
+}

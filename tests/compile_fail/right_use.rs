@@ -1,0 +1,23 @@
+//! The twin of all other cases: the same calls on training rows compile.
+use fraudml::training::config::*;
+use fraudml::training::error::Result;
+use fraudml::training::fit::{Fitted, Learner, preprocessor};
+use fraudml::training::prepare::{Prepared, prepare};
+use fraudml::training::progress::Progress;
+use fraudml::training::resample::resample;
+use fraudml::training::rows::{HeldOutRows, TrainRows};
+use fraudml::training::seed::Seed;
+use fraudml::training::select::{OutOfFold, choose_threshold};
+
+pub fn prepared(config: &PreprocessConfig, train: &TrainRows, test: &HeldOutRows) -> Result<Prepared> {
+    preprocessor::fit(config, train)?;
+    prepare(config, train, test)
+}
+
+pub fn fitted(model: &ModelConfig, case: &Case, prepared: &Prepared, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {
+    model.fit(&resample(case, &prepared.train, seed, progress)?.0, seed, progress)
+}
+
+pub fn threshold(policy: ThresholdPolicy, out_of_fold: &OutOfFold) -> Result<f32> {
+    choose_threshold(policy, out_of_fold)
+}

@@ -1,0 +1,6 @@
+// error: From<
+use fraudml::training::rows::{HeldOutRows, TrainRows};
+
+pub fn leak(test: HeldOutRows) -> TrainRows {
+    TrainRows::from(test)
+}
