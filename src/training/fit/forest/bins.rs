@@ -138,3 +138,86 @@ fn midpoint(lower: f32, upper: f32) -> f32 {
     let middle = ((f64::from(lower) + f64::from(upper)) / 2.0) as f32;
     if middle < upper { middle } else { lower }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::fit::forest::partition::{below, unit};
+    use crate::training::seed::Seed;
+
+    fn binned(values: &[f32], bins: usize) -> BinnedMatrix {
+        BinnedMatrix::new(&FeatureMatrix::new(["x".to_string()].into(), values.to_vec()), bins)
+    }
+
+    /// Codes and frozen thresholds say the same about every value.
+    fn assert_consistent(values: &[f32], binned: &BinnedMatrix) {
+        let bins = binned.bins(0);
+        assert!(bins.edges.iter().all(|edge| edge.is_finite()) && bins.edges.is_sorted_by(|a, b| a < b));
+        for (&x, &code) in values.iter().zip(binned.column(0)) {
+            assert_eq!(x.is_nan(), code == MISSING);
+            for (bin, &edge) in bins.edges.iter().enumerate() {
+                assert_eq!(x <= edge, code as usize <= bin, "{x} at edge {edge}");
+            }
+            if x.is_finite() {
+                assert!(bins.min[code as usize] <= x && x <= bins.max[code as usize]);
+            }
+        }
+    }
+
+    #[test]
+    fn few_values_are_kept_and_many_are_cut_at_quantiles() {
+        let few: Vec<f32> = (0..1000).map(|row| (row % 255) as f32).collect();
+        assert_eq!(binned(&few, 255).bins(0).n_bins(), 255);
+        assert_consistent(&few, &binned(&few, 255));
+        let mut rng = Seed::new(1).rng();
+        for bins in [2, 3, 16, 255] {
+            let many: Vec<f32> = (0..20_000).map(|_| (unit(&mut rng) * 20.0).exp() as f32).collect();
+            let binned = binned(&many, bins);
+            assert_consistent(&many, &binned);
+            assert_eq!(binned.bins(0).n_bins(), bins);
+            let mut counts = vec![0; bins];
+            binned.column(0).iter().for_each(|&code| counts[code as usize] += 1);
+            assert!(
+                counts.iter().all(|&count| (count as f64 * bins as f64 / 20_000.0 - 1.0).abs() < 0.05),
+                "{counts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_heavy_value_does_not_cost_the_others_their_bins() {
+        let mut values = vec![0.0; 9000];
+        values.extend((0..1000).map(|x| 1.0 + x as f32));
+        let binned = binned(&values, 101);
+        assert_eq!(binned.bins(0).n_bins(), 101);
+        assert_eq!((binned.bins(0).min[0], binned.bins(0).max[0]), (0.0, 0.0));
+    }
+
+    #[test]
+    fn neighbours_infinities_zeros_and_missing_values_keep_their_side() {
+        let next = f32::from_bits(1.0f32.to_bits() + 1);
+        let odd = [1.0, next, -0.0, 0.0, f32::INFINITY, f32::MAX, f32::NEG_INFINITY, f32::MIN, f32::NAN, 1e-45, -1e-45];
+        assert_consistent(&odd, &binned(&odd, 255));
+        assert_consistent(&odd, &binned(&odd, 2));
+        let nothing = [f32::NAN; 3];
+        assert_eq!(binned(&nothing, 255).bins(0).n_bins(), 0);
+        assert_consistent(&nothing, &binned(&nothing, 255));
+    }
+
+    #[test]
+    fn the_chosen_edge_is_the_nearest_to_the_middle() {
+        let mut rng = Seed::new(3).rng();
+        let values: Vec<f32> = (0..60).map(|_| below(&mut rng, 1000) as f32).collect();
+        let binned = binned(&values, 255);
+        let bins = binned.bins(0);
+        for lower in 0..bins.n_bins() - 1 {
+            for upper in lower + 1..bins.n_bins() {
+                let middle = (bins.max[lower] + bins.min[upper]) / 2.0;
+                let distance = |bin: usize| (bins.edges[bin] - middle).abs();
+                let found = bins.edge_between(lower as u8, upper as u8) as usize;
+                assert!((lower..upper).contains(&found));
+                assert!((lower..upper).all(|bin| distance(found) <= distance(bin)));
+            }
+        }
+    }
+}

@@ -1,1 +1,344 @@
+use std::sync::Arc;
 
+use super::partition::{Sum, below};
+use super::*;
+use crate::scoring::matrix::FeatureMatrix;
+use crate::scoring::model::{Classifier, Model};
+use crate::training::config::{Criterion, MaxFeatures};
+use crate::training::error::ErrorKind;
+use crate::training::fit::score_parallel;
+use crate::training::progress::Silent;
+
+const NAN: f32 = f32::NAN;
+
+fn matrix(n_features: usize, values: Vec<f32>) -> Arc<FeatureMatrix> {
+    let names: Vec<String> = (0..n_features).map(|feature| format!("f{feature}")).collect();
+    Arc::new(FeatureMatrix::new(names.into(), values))
+}
+
+fn set(n_features: usize, values: Vec<f32>, labels: &[u8]) -> TrainingSet {
+    TrainingSet::of_all_rows(matrix(n_features, values), labels.to_vec())
+}
+
+/// One tree on all rows and all columns: what remains random is the order among equals.
+fn exact() -> ForestConfig {
+    ForestConfig { trees: 1, max_features: MaxFeatures::Share(1.0), bootstrap: false, ..ForestConfig::RANDOM_FOREST }
+}
+
+fn forest(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Forest {
+    grow(config, kind, set, Seed::new(seed), &Silent).unwrap()
+}
+
+fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Vec<GrownNode> {
+    let binned = BinnedMatrix::new(set.matrix(), config.bins);
+    let grown = match class_weights(set) {
+        Some(weights) => grow_trees::<Counted>(config, kind, &binned, set, weights, Seed::new(seed), &Silent),
+        None => grow_trees::<Weighted>(config, kind, &binned, set, [1.0; 2], Seed::new(seed), &Silent),
+    };
+    grown.unwrap().remove(0)
+}
+
+/// Few distinct values, some missing; labels that depend on two columns, with noise; weights of one to three halves.
+fn random_set(seed: u64, n_rows: usize, n_features: usize, n_values: usize, weighted: bool) -> TrainingSet {
+    let mut rng = Seed::new(seed).rng();
+    let mut draw = || if below(&mut rng, 12) == 0 { NAN } else { below(&mut rng, n_values) as f32 * 0.7 - 1.0 };
+    let values: Vec<f32> = (0..n_rows * n_features).map(|_| draw()).collect();
+    let mut noise = Seed::new(seed).derive("noise", 0).rng();
+    let label = |row: &[f32]| u8::from((row[0] > 0.5) ^ row[1].is_nan() ^ (below(&mut noise, 10) == 0));
+    let labels: Vec<u8> = values.chunks(n_features).map(label).collect();
+    let mut rng = Seed::new(seed).derive("weights", 0).rng();
+    let weights = (0..n_rows).map(|_| if weighted { (1 + below(&mut rng, 3)) as f32 / 2.0 } else { 1.0 }).collect();
+    TrainingSet::new(matrix(n_features, values), (0..n_rows as u32).collect(), labels, weights)
+}
+
+/// Weighted negatives and positives of some entries.
+fn class_sums(set: &TrainingSet, entries: &[usize]) -> [f64; 2] {
+    let mut sums = [0.0; 2];
+    for &entry in entries {
+        sums[usize::from(set.labels()[entry])] += f64::from(set.weights()[entry]);
+    }
+    sums
+}
+
+fn value(set: &TrainingSet, entry: usize, feature: usize) -> f32 {
+    set.matrix().row(set.entries()[entry] as usize)[feature]
+}
+
+fn split_cost(criterion: Criterion, set: &TrainingSet, left: &[usize], right: &[usize]) -> f64 {
+    criterion::cost(criterion, class_sums(set, left)) + criterion::cost(criterion, class_sums(set, right))
+}
+
+/// The lowest cost of any cut, by trying every threshold and both sides for missing values; and its midpoint rule.
+fn best_cost(criterion: Criterion, set: &TrainingSet, entries: &[usize]) -> Option<f64> {
+    let mut best: Option<f64> = None;
+    for feature in 0..set.matrix().n_features() {
+        for &cut in entries {
+            for missing_left in [false, true] {
+                let goes_left = |entry: &usize| {
+                    let (x, threshold) = (value(set, *entry, feature), value(set, cut, feature));
+                    x <= threshold || (x.is_nan() && missing_left)
+                };
+                let (left, right): (Vec<usize>, Vec<usize>) = entries.iter().partition(|entry| goes_left(entry));
+                if !left.is_empty() && !right.is_empty() {
+                    let cost = split_cost(criterion, set, &left, &right);
+                    best = Some(best.map_or(cost, |best| best.min(cost)));
+                }
+            }
+        }
+    }
+    best
+}
+
+/// Walks a tree with the raw values: every split is a cheapest one (if `optimal`), every leaf pure or without a cut and
+/// of the right value.
+fn check_tree(config: &ForestConfig, set: &TrainingSet, nodes: &[GrownNode], optimal: bool) {
+    let mut open = vec![(0..set.n_entries()).collect::<Vec<usize>>()];
+    for node in nodes {
+        let entries = open.pop().unwrap();
+        let [negatives, positives] = class_sums(set, &entries);
+        let best = best_cost(config.criterion, set, &entries);
+        match *node {
+            GrownNode::Leaf { value } => {
+                assert!((f64::from(value) - positives / (negatives + positives)).abs() < 1e-6);
+                assert!(!optimal || negatives == 0.0 || positives == 0.0 || best.is_none(), "stopped early");
+            }
+            GrownNode::Split { feature, threshold, missing_left } => {
+                let goes_left = |entry: &usize| {
+                    let x = value(set, *entry, feature as usize);
+                    x <= threshold || (x.is_nan() && missing_left)
+                };
+                let (left, right): (Vec<usize>, Vec<usize>) = entries.iter().partition(|entry| goes_left(entry));
+                assert!(!left.is_empty() && !right.is_empty());
+                let cost = split_cost(config.criterion, set, &left, &right);
+                assert!(!optimal || cost <= best.unwrap() + 1e-9, "{cost} is not the lowest cost {best:?}");
+                open.extend([right, left]);
+            }
+        }
+    }
+    assert!(open.is_empty());
+}
+
+#[test]
+fn every_split_is_the_best_one_that_an_exhaustive_search_finds() {
+    for seed in 0..12 {
+        let criterion = if seed % 2 == 0 { Criterion::Gini } else { Criterion::Entropy };
+        let config = ForestConfig { criterion, ..exact() };
+        let set = random_set(seed, 90, 4, 6, seed % 3 == 0);
+        check_tree(&config, &set, &tree(&config, SplitKind::Best, &set, seed), true);
+    }
+}
+
+#[test]
+fn trees_on_coarse_bins_and_drawn_cuts_route_raw_values_as_they_routed_bins() {
+    for (seed, kind) in [(1, SplitKind::Best), (2, SplitKind::Random), (3, SplitKind::Random)] {
+        for bins in [2, 7, 255] {
+            let config = ForestConfig { bins, max_features: MaxFeatures::Sqrt, ..exact() };
+            let set = random_set(seed, 120, 4, 1000, seed == 3);
+            check_tree(&config, &set, &tree(&config, kind, &set, seed), false);
+        }
+    }
+}
+
+#[test]
+fn a_planted_tree_is_found() {
+    let mut rng = Seed::new(5).rng();
+    let values: Vec<f32> = (0..4000 * 5).map(|_| below(&mut rng, 100) as f32).collect();
+    let labels: Vec<u8> = values.chunks(5).map(|row| u8::from(row[1] > 30.0 && row[4] > 60.0)).collect();
+    let nodes = tree(&exact(), SplitKind::Best, &set(5, values, &labels), 0);
+    let leaf = |value| GrownNode::Leaf { value };
+    let split = |feature, threshold, missing_left| GrownNode::Split { feature, threshold, missing_left };
+    // The stronger column first; missing values, never seen, go with the larger side.
+    assert_eq!(nodes, [split(4, 60.5, true), leaf(0.0), split(1, 30.5, false), leaf(0.0), leaf(1.0)]);
+}
+
+#[test]
+fn equal_rows_of_both_classes_end_in_one_leaf_with_their_frequency() {
+    let set = set(2, vec![1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 1.0, 2.0, 3.0, 2.0], &[1, 0, 0, 0, 1]);
+    for kind in [SplitKind::Best, SplitKind::Random] {
+        let forest = forest(&exact(), kind, &set, 0);
+        assert_eq!(forest.score(set.matrix()), [0.25, 0.25, 0.25, 0.25, 1.0]);
+    }
+}
+
+#[test]
+fn missing_values_go_where_they_cost_least() {
+    let scores =
+        |values: [f32; 6], labels: [u8; 6]| forest(&exact(), SplitKind::Best, &set(1, values.to_vec(), &labels), 0);
+    let with_large = scores([1.0, 2.0, 3.0, 4.0, NAN, NAN], [0, 0, 1, 1, 1, 1]);
+    assert_eq!((with_large.n_nodes(), with_large.score_row(&[NAN])), (3, 1.0));
+    let with_small = scores([1.0, 2.0, 3.0, 4.0, NAN, NAN], [0, 0, 1, 1, 0, 0]);
+    assert_eq!((with_small.n_nodes(), with_small.score_row(&[NAN])), (3, 0.0));
+    let alone = scores([1.0, 2.0, 3.0, 4.0, NAN, NAN], [0, 0, 0, 0, 1, 1]);
+    assert_eq!(alone.n_nodes(), 3);
+    assert_eq!([NAN, -9.0, 1e9, f32::INFINITY].map(|x| alone.score_row(&[x])), [1.0, 0.0, 0.0, 0.0]);
+    let never_seen = scores([1.0, 1.0, 1.0, 2.0, 2.0, 2.0], [0, 0, 0, 1, 1, 1]);
+    assert_eq!(never_seen.score_row(&[NAN]), 1.0, "equal sides: right, as scikit-learn");
+    let larger = scores([1.0, 1.0, 1.0, 1.0, 2.0, 2.0], [0, 0, 0, 0, 1, 1]);
+    assert_eq!(larger.score_row(&[NAN]), 0.0);
+}
+
+#[test]
+fn extra_trees_learn_where_missing_values_go() {
+    let set = set(1, vec![5.0, 5.0, 5.0, NAN, NAN], &[0, 0, 0, 1, 1]);
+    let forest = forest(&exact(), SplitKind::Random, &set, 0);
+    assert_eq!(forest.score(set.matrix()), [0.0, 0.0, 0.0, 1.0, 1.0]);
+}
+
+#[test]
+fn a_weight_equals_as_many_entries() {
+    for seed in 0..5 {
+        let base = random_set(seed, 60, 3, 9, false);
+        let times: Vec<usize> = (0..60).map(|row| 1 + (row * 7 + seed as usize) % 3).collect();
+        let weights = times.iter().map(|&times| times as f32).collect();
+        let all = base.entries().to_vec();
+        let weighted = TrainingSet::new(base.matrix().clone(), all, base.labels().to_vec(), weights);
+        let repeat = |row: usize| std::iter::repeat_n(row, times[row]);
+        let entries: Vec<usize> = (0..60).flat_map(repeat).collect();
+        let labels: Vec<u8> = entries.iter().map(|&row| base.labels()[row]).collect();
+        let weights = vec![1.0; entries.len()];
+        let entries = entries.into_iter().map(|row| row as u32).collect();
+        let repeated = TrainingSet::new(base.matrix().clone(), entries, labels, weights);
+        for criterion in [Criterion::Gini, Criterion::Entropy] {
+            let config = ForestConfig { criterion, ..exact() };
+            let routes = |set| -> Vec<f32> { forest(&config, SplitKind::Best, set, 1).score(base.matrix()) };
+            assert_eq!(routes(&weighted), routes(&repeated));
+            let splits = |set| -> Vec<_> { strip_unseen_missing(tree(&config, SplitKind::Best, set, 1)) };
+            assert_eq!(splits(&weighted), splits(&repeated));
+        }
+    }
+}
+
+/// Where never-seen missing values go depends on the number of samples, which weights do not change.
+fn strip_unseen_missing(mut nodes: Vec<GrownNode>) -> Vec<GrownNode> {
+    for node in &mut nodes {
+        if let GrownNode::Split { missing_left, .. } = node {
+            *missing_left = false;
+        }
+    }
+    nodes
+}
+
+#[test]
+fn entries_of_weight_zero_count_for_nothing() {
+    let base = random_set(9, 80, 3, 9, false);
+    let keep = |row: &u32| row % 4 != 0;
+    let weights = (0..80u32).map(|row| f32::from(keep(&row))).collect();
+    let zeroed = TrainingSet::new(base.matrix().clone(), base.entries().to_vec(), base.labels().to_vec(), weights);
+    let entries: Vec<u32> = (0..80).filter(keep).collect();
+    let labels = entries.iter().map(|&row| base.labels()[row as usize]).collect();
+    let removed = TrainingSet::new(base.matrix().clone(), entries.clone(), labels, vec![1.0; entries.len()]);
+    assert_eq!(forest(&exact(), SplitKind::Best, &zeroed, 3), forest(&exact(), SplitKind::Best, &removed, 3));
+}
+
+#[test]
+fn class_weights_enter_leaf_values() {
+    let labels = vec![1, 0, 0, 0];
+    let set = TrainingSet::new(matrix(1, vec![1.0; 4]), vec![0, 1, 2, 3], labels, vec![6.0, 2.0, 2.0, 2.0]);
+    assert_eq!(forest(&exact(), SplitKind::Best, &set, 0).score_row(&[1.0]), 0.5);
+}
+
+#[test]
+fn a_drawn_threshold_is_uniform_over_the_values_that_the_node_spans() {
+    let set = set(1, vec![0.0, 1.0, 10.0, 0.0, 1.0, 10.0], &[0, 0, 0, 1, 1, 1]);
+    let config = ForestConfig { max_depth: Some(1), ..exact() };
+    let low = (0..4000).filter(|&seed| match tree(&config, SplitKind::Random, &set, seed)[0] {
+        GrownNode::Split { threshold, .. } => threshold < 1.0,
+        GrownNode::Leaf { .. } => panic!("every draw over exact values leaves both sides occupied"),
+    });
+    let share = low.count() as f64 / 4000.0;
+    assert!((share - 0.1).abs() < 0.02, "{share}");
+}
+
+#[test]
+fn constant_columns_do_not_count_as_candidates() {
+    let mut values = vec![7.0; 20 * 40];
+    (0..20).for_each(|row| values[row * 40 + 31] = row as f32);
+    let labels: Vec<u8> = (0..20).map(|row| u8::from(row >= 11)).collect();
+    let config = ForestConfig { max_features: MaxFeatures::Number(1), ..exact() };
+    let nodes = tree(&config, SplitKind::Best, &set(40, values, &labels), 0);
+    assert_eq!(nodes[0], GrownNode::Split { feature: 31, threshold: 10.5, missing_left: true });
+    assert_eq!(nodes.len(), 3);
+}
+
+#[test]
+fn the_cut_is_the_edge_nearest_to_the_middle_of_the_gap() {
+    // The rows of entries leave out the values between 2 and 8: the middle of that gap is 5.
+    let all = matrix(1, (0..11).map(|x| x as f32).collect());
+    let set = TrainingSet::new(all, vec![0, 1, 2, 8, 9], vec![0, 0, 0, 1, 1], vec![1.0; 5]);
+    let GrownNode::Split { threshold, .. } = tree(&exact(), SplitKind::Best, &set, 0)[0] else { panic!("a leaf") };
+    assert!((threshold - 5.0).abs() <= 0.5, "{threshold}");
+}
+
+#[test]
+fn depth_and_sample_limits_hold() {
+    let set = random_set(4, 300, 4, 50, false);
+    let shallow = ForestConfig { max_depth: Some(2), ..exact() };
+    assert!(tree(&shallow, SplitKind::Best, &set, 0).len() <= 7);
+    for kind in [SplitKind::Best, SplitKind::Random] {
+        let config = ForestConfig { min_samples_leaf: 20, ..exact() };
+        let forest = forest(&config, kind, &set, 0);
+        let mut leaves: Vec<u32> = forest.score(set.matrix()).into_iter().map(f32::to_bits).collect();
+        leaves.sort_unstable();
+        assert!(leaves.chunk_by(|a, b| a == b).all(|leaf| leaf.len() >= 20));
+    }
+    let config = ForestConfig { min_samples_split: 301, ..exact() };
+    assert_eq!(tree(&config, SplitKind::Best, &set, 0).len(), 1);
+}
+
+#[test]
+fn thread_count_and_repetition_change_no_byte() {
+    for (kind, config) in [
+        (SplitKind::Best, ForestConfig { trees: 16, ..ForestConfig::RANDOM_FOREST }),
+        (SplitKind::Random, ForestConfig { trees: 16, ..ForestConfig::EXTRA_TREES }),
+    ] {
+        let set = random_set(11, 700, 6, 400, kind == SplitKind::Best);
+        let with_threads = |n: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+            pool.install(|| forest(&config, kind, &set, 7)).to_bytes()
+        };
+        let bytes = with_threads(1);
+        assert_eq!(bytes, with_threads(2));
+        assert_ne!(bytes, forest(&config, kind, &set, 8).to_bytes(), "the seed must matter");
+        let grown = forest(&config, kind, &set, 7);
+        assert_eq!(Forest::from_bytes(6, &bytes).unwrap(), grown);
+        let model = Model::Forest(grown);
+        assert_eq!(score_parallel(&model, set.matrix()), model.score(set.matrix()));
+    }
+}
+
+#[test]
+fn bootstrap_draws_as_many_as_there_are_entries() {
+    let set = random_set(2, 1000, 2, 10, false);
+    let mut rng = Seed::new(1).rng();
+    let samples = Samples::<Counted>::of(&set, Some(&mut rng));
+    let n_draws: usize = samples.range(0, samples.len()).iter().map(|sample| sample.sum().n_samples()).sum();
+    assert_eq!(n_draws, 1000);
+    assert!((580..690).contains(&samples.len()), "{} distinct rows; 632 are expected", samples.len());
+}
+
+#[test]
+fn a_person_can_stop_it() {
+    struct Stop;
+    impl Progress for Stop {
+        fn begin(&self, _: Unit, _: &str, _: u64) {}
+        fn advance(&self, _: Unit, _: u64) {}
+        fn end(&self, _: Unit) {}
+        fn say(&self, _: &str) {}
+        fn interrupted(&self) -> bool {
+            true
+        }
+    }
+    let stopped = grow(&exact(), SplitKind::Best, &random_set(1, 50, 2, 9, false), Seed::new(0), &Stop);
+    assert_eq!(stopped.unwrap_err().kind, ErrorKind::Interrupted);
+}
+
+#[test]
+fn impossible_training_sets_are_refused() {
+    let all = matrix(1, vec![1.0, 2.0]);
+    for weights in [[0.0, 0.0], [1.0, -1.0], [1.0, NAN]] {
+        let set = TrainingSet::new(all.clone(), vec![0, 1], vec![0, 1], weights.to_vec());
+        assert!(grow(&exact(), SplitKind::Best, &set, Seed::new(0), &Silent).is_err(), "{weights:?}");
+    }
+    let empty = TrainingSet::new(all, vec![], vec![], vec![]);
+    assert!(grow(&exact(), SplitKind::Best, &empty, Seed::new(0), &Silent).is_err());
+}
