@@ -6,8 +6,10 @@
 pub mod config;
 pub mod error;
 pub mod evaluate;
+pub mod explore;
 pub mod fit;
 pub mod progress;
 pub mod resample;
 pub mod rows;
 pub mod seed;
+pub mod synth;
