@@ -3,23 +3,32 @@
 //! Pure core, I/O at the rim (`read`, `run_dir`, `table_file`, and whoever writes the bytes that `report` and `package`
 //! return). Nothing here prints.
 
+pub mod pipeline;
+
 pub mod config;
 pub mod error;
-pub mod evaluate;
-pub mod cells;
-pub mod checks;
-pub mod outcome;
-pub mod pipeline;
-pub mod predict;
-pub mod run;
-pub mod run_dir;
-pub mod table_file;
-pub mod freeze;
-pub mod fit;
 pub mod progress;
+pub mod rows;
+pub mod seed;
+
+pub mod synth;
+
+pub mod read;
+pub mod explore;
 pub mod split;
 pub mod prepare;
 pub mod resample;
-pub mod rows;
-pub mod read;
-pub mod seed;
+pub mod fit;
+pub mod evaluate;
+pub mod select;
+pub mod freeze;
+pub mod package;
+pub mod predict;
+pub mod report;
+
+pub mod cells;
+pub mod checks;
+pub mod outcome;
+pub mod run;
+pub mod run_dir;
+pub mod table_file;
