@@ -8,6 +8,7 @@ pub mod error;
 pub mod evaluate;
 pub mod fit;
 pub mod progress;
+pub mod report;
 pub mod resample;
 pub mod rows;
 pub mod seed;
