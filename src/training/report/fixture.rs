@@ -1,0 +1,296 @@
+//! Reports for tests: `full` (the whole grid, plausible figures), `small` (exact figures), `hostile` (names that attack
+//! every format), `empty`.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::{Curves, LossCurve, RunReport};
+use crate::training::evaluate::{
+    Confusion, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap, Overfit, PointMetrics,
+    ResamplingReport, Selection,
+};
+
+const N: usize = 118_108;
+const POSITIVES: usize = 4_133;
+
+fn metrics(n_rows: usize, n_positives: usize, recall: f64, fpr: f64, auc: f64, ap: f64) -> Metrics {
+    let (positives, negatives) = (n_positives as f64, (n_rows - n_positives) as f64);
+    let true_positives = (recall * positives).round() as u64;
+    let false_positives = (fpr * negatives).round() as u64;
+    Metrics {
+        n_rows,
+        n_positives,
+        confusion: Confusion {
+            true_positives,
+            false_positives,
+            true_negatives: (n_rows - n_positives) as u64 - false_positives,
+            false_negatives: n_positives as u64 - true_positives,
+        },
+        recall: Some(recall),
+        precision: Some(true_positives as f64 / (true_positives + false_positives) as f64),
+        auc_labels: Some((recall + 1.0 - fpr) / 2.0),
+        auc: Some(auc),
+        auc_interval: Some([auc - 0.006, auc + 0.006]),
+        average_precision: Some(ap),
+        recall_at_fpr_1: Some((ap * 0.9).min(1.0)),
+        recall_at_fpr_5: Some((auc - 0.15).min(1.0)),
+        brier: Some(0.022),
+        log_loss: Some(0.09),
+        undefined: BTreeMap::new(),
+    }
+}
+
+fn undefined(n_rows: usize) -> Metrics {
+    let reason = || "only one class among the rows".to_string();
+    let names = ["auc", "auc_labels", "average_precision", "recall"];
+    Metrics {
+        recall: None,
+        precision: None,
+        auc_labels: None,
+        auc: None,
+        auc_interval: None,
+        average_precision: None,
+        recall_at_fpr_1: None,
+        recall_at_fpr_5: None,
+        brier: None,
+        log_loss: None,
+        undefined: names.map(|name| (name.to_string(), reason())).into(),
+        ..metrics(n_rows, 0, 0.0, 0.0, 0.5, 0.0)
+    }
+}
+
+fn fits(case: &str, folds: usize) -> Vec<ResamplingReport> {
+    (0..=folds)
+        .map(|fold| {
+            let rows = if fold == folds { 472_432 } else { 377_945 + fold };
+            let positives = rows * 35 / 1000;
+            let added = if matches!(case, "oversample" | "smote-tomek") { rows * 57 / 100 } else { 0 };
+            let links = if case == "smote-tomek" { 1_204 + fold } else { 0 };
+            ResamplingReport {
+                rows_before: rows,
+                positives_before: positives,
+                rows_after: rows + added - 2 * links,
+                positives_after: positives + added - links,
+                share_before: 0.035,
+                share_after: if added > 0 { 0.4 } else { 0.035 },
+                synthetic: if case == "smote-tomek" { added } else { 0 },
+                duplicates: if case == "oversample" { added } else { 0 },
+                links,
+                removed_majority: links,
+                removed_minority: links,
+                weights: if case == "class-weights" { [14.29, 0.52] } else { [1.0, 1.0] },
+            }
+        })
+        .collect()
+}
+
+fn row(protocol: &str, model: &str, case: &str, test: Metrics) -> LeaderboardRow {
+    let mean = |value: Option<f64>| value.map(|value| value - 0.01);
+    let validation_mean = BTreeMap::from([
+        ("recall".to_string(), mean(test.recall)),
+        ("auc".to_string(), mean(test.auc)),
+        ("auc_labels".to_string(), mean(test.auc_labels)),
+        ("average_precision".to_string(), mean(test.average_precision)),
+    ]);
+    let train = test.recall.map(|recall| (recall + if model.contains("trees") { 0.35 } else { 0.05 }).min(1.0));
+    let held_out = mean(test.recall);
+    let gap = train.zip(held_out).map(|(train, held_out)| train - held_out);
+    LeaderboardRow {
+        protocol: protocol.into(),
+        model: model.into(),
+        case: case.into(),
+        validation: vec![test.clone(); 5],
+        test,
+        validation_mean,
+        overfit: Overfit {
+            train_recall: train,
+            validation_recall: held_out,
+            gap,
+            flagged: gap.is_some_and(|gap| gap > 0.1),
+        },
+        resampling: fits(case, 5),
+    }
+}
+
+const CASES: [&str; 4] = ["raw", "class-weights", "oversample", "smote-tomek"];
+
+/// Three models and the baseline, four cases, two protocols; `mlp` x `class-weights` wins under `temporal`.
+pub(super) fn full() -> RunReport {
+    let mut rows = Vec::new();
+    let mut curves = Vec::new();
+    for (protocol, loss) in [("random", 0.0), ("temporal", 0.05)] {
+        for (m, model) in ["logistic", "random-forest", "extra-trees", "mlp"].into_iter().enumerate() {
+            let cases = if model == "logistic" { &CASES[..2] } else { &CASES[..] };
+            for (c, case) in cases.iter().enumerate() {
+                let (m, c) = (m as f64, c as f64);
+                let auc = 0.82 + 0.03 * m - 0.006 * c - loss;
+                let ap = 0.31 + 0.08 * m - 0.02 * c - 2.0 * loss;
+                let recall = 0.30 + 0.07 * m + 0.09 * c - loss;
+                rows.push(row(protocol, model, case, metrics(N, POSITIVES, recall, 0.004 + 0.02 * c, auc, ap)));
+                curves.push(curve(protocol, model, case, auc, ap));
+            }
+        }
+    }
+    let optimism = rows
+        .iter()
+        .filter(|row| row.protocol == "random")
+        .map(|row| OptimismGap {
+            model: row.model.clone(),
+            case: row.case.clone(),
+            auc_random: row.test.auc,
+            auc_temporal: row.test.auc.map(|auc| auc - 0.05),
+            auc_gap: Some(0.05),
+            auc_gap_interval: Some([0.0415, 0.0585]),
+            lift_random: Some(14.2),
+            lift_temporal: Some(11.4),
+            lift_gap: Some(2.8),
+        })
+        .collect();
+    RunReport {
+        name: "ieee-cis".into(),
+        run_id: "ieee-cis-1f0c92ab".into(),
+        bundle_id: Some("9b1d77c2e0aa4f31".into()),
+        n_rows: 590_540,
+        n_positives: 20_663,
+        leaderboard: Leaderboard { format: 1, rows },
+        optimism,
+        selection: Selection {
+            protocol: "temporal".into(),
+            by: "average-precision".into(),
+            model: "mlp".into(),
+            case: "class-weights".into(),
+            value: 0.42,
+            reason: "Average precision 0.420 over 5 folds; the runner-up, mlp with oversample, has 0.400.".into(),
+        },
+        operating_point: operating_point(),
+        curves,
+    }
+}
+
+fn operating_point() -> OperatingPoint {
+    let point = |positives: u64, negatives: u64, recall: f64, fpr: f64| {
+        let true_positives = (recall * positives as f64).round() as u64;
+        let false_positives = (fpr * negatives as f64).round() as u64;
+        PointMetrics {
+            confusion: Confusion {
+                true_positives,
+                false_positives,
+                true_negatives: negatives - false_positives,
+                false_negatives: positives - true_positives,
+            },
+            recall: Some(recall),
+            precision: Some(true_positives as f64 / (true_positives + false_positives) as f64),
+            fpr: Some(fpr),
+        }
+    };
+    OperatingPoint {
+        policy: json!({ "max_fpr": 0.01 }),
+        threshold: 0.731_25,
+        out_of_fold: point(13_800, 379_000, 0.452, 0.01),
+        test: point(POSITIVES as u64, (N - POSITIVES) as u64, 0.421, 0.0118),
+    }
+}
+
+/// ROC of a power law with this area; precision falls so that the picture looks like fraud.
+fn curve(protocol: &str, model: &str, case: &str, auc: f64, ap: f64) -> Curves {
+    let power = (1.0 - auc) / auc;
+    let steps = || (0..=5000).map(|step| f64::from(step) / 5000.0);
+    Curves {
+        protocol: protocol.into(),
+        model: model.into(),
+        case: case.into(),
+        roc: steps().map(|x| [x.powi(3), x.powf(3.0 * power)]).collect(),
+        pr: steps().map(|x| [x, 0.035 + 0.9 * (1.0 - x).powf(0.93 / ap - 1.0)]).collect(),
+    }
+}
+
+pub(super) fn losses() -> Vec<LossCurve> {
+    let curve = |protocol: &str, case: &str, level: f64| LossCurve {
+        protocol: protocol.into(),
+        model: "mlp".into(),
+        case: case.into(),
+        losses: (0..90).map(|epoch| level + 0.12 * (-f64::from(epoch) / 12.0).exp()).collect(),
+    };
+    let cases = || CASES.iter().zip([0.07, 0.32, 0.21, 0.24]);
+    ["random", "temporal"]
+        .iter()
+        .flat_map(|&protocol| cases().map(move |(case, level)| curve(protocol, case, level)))
+        .collect()
+}
+
+/// Few rows with exact figures, out of order; an undefined cell, a custom name, no curves.
+pub(super) fn small() -> RunReport {
+    let simple = |recall, fpr, auc, ap| metrics(400, 20, recall, fpr, auc, ap);
+    let mut half = simple(0.75, 0.01, 0.0, 0.0);
+    (half.auc, half.auc_interval, half.average_precision) = (None, None, None);
+    let rows = vec![
+        row("temporal", "random-forest", "raw", simple(0.25, 0.005, 0.8, 0.3)),
+        row("random", "logistic", "raw", undefined(400)),
+        row("random", "mine, \"b\"", "raw", simple(0.5, 0.005, 0.9, 0.6)),
+        row("random", "extra-trees", "smote-tomek", half),
+        row("random", "random-forest", "raw", simple(0.5, 0.005, 0.9, 0.6)),
+    ];
+    let mut report = full();
+    report.leaderboard.rows = rows;
+    report.curves.clear();
+    report.optimism.clear();
+    (report.selection.model, report.selection.case) = ("random-forest".into(), "raw".into());
+    report
+}
+
+/// The full grid under names that attack HTML, Markdown, SVG and terminals, with figures that are not numbers.
+pub(super) fn hostile() -> RunReport {
+    let mut report = full();
+    let model = "<script>alert(1)</script>\"'&|`\u{1b}[2J\u{202e}\u{0}\n| --- |".to_string();
+    let case = "\"><img src=x onerror=alert(2)>".repeat(20);
+    for row in report.leaderboard.rows.iter_mut().filter(|row| row.model == "mlp") {
+        row.model.clone_from(&model);
+        row.case.insert_str(0, &case);
+        row.test.auc = Some(f64::NAN);
+        row.test.recall = Some(f64::INFINITY);
+        row.test.undefined.insert("auc".into(), "</td><script>".into());
+    }
+    for curve in report.curves.iter_mut().filter(|curve| curve.model == "mlp") {
+        curve.model.clone_from(&model);
+        curve.case.insert_str(0, &case);
+        curve.roc[7] = [f64::NAN, f64::INFINITY];
+    }
+    report.name.clone_from(&model);
+    report.run_id.clone_from(&model);
+    report.selection.model.clone_from(&model);
+    report.selection.case = format!("{case}class-weights");
+    report.selection.reason.push_str(&model);
+    report.operating_point.threshold = f32::NAN;
+    report.operating_point.policy = json!(model);
+    report
+}
+
+/// Nothing ran.
+pub(super) fn empty() -> RunReport {
+    let nothing = || PointMetrics { confusion: Confusion::default(), recall: None, precision: None, fpr: None };
+    RunReport {
+        name: String::new(),
+        run_id: String::new(),
+        bundle_id: None,
+        n_rows: 0,
+        n_positives: 0,
+        leaderboard: Leaderboard { format: 1, rows: Vec::new() },
+        optimism: Vec::new(),
+        selection: Selection {
+            protocol: String::new(),
+            by: String::new(),
+            model: String::new(),
+            case: String::new(),
+            value: f64::NAN,
+            reason: String::new(),
+        },
+        operating_point: OperatingPoint {
+            policy: serde_json::Value::Null,
+            threshold: 0.5,
+            out_of_fold: nothing(),
+            test: nothing(),
+        },
+        curves: Vec::new(),
+    }
+}

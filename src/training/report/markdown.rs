@@ -1,0 +1,67 @@
+//! `report.md`: the whole report as Markdown, plots linked by their file names.
+
+use super::RunReport;
+use super::sections;
+use super::table::{Block, Section, markdown};
+
+pub fn report_md(report: &RunReport) -> String {
+    let sections = [
+        sections::selection(report),
+        sections::table1(report),
+        sections::cells(report),
+        sections::optimism(report),
+        sections::operating_point(report),
+        sections::resampling(report),
+    ];
+    let mut text = section_md(&sections::headline(report), "#");
+    for section in &sections {
+        text += "\n";
+        text += &section_md(section, "##");
+    }
+    text + "\n## Plots\n\n"
+        + &super::plots::TITLES
+            .iter()
+            .filter(|(name, _)| *name != "losses")
+            .map(|(name, title)| format!("![{title}]({name}.svg)\n"))
+            .collect::<String>()
+}
+
+fn section_md(section: &Section, level: &str) -> String {
+    let mut text = format!("{level} {}\n", markdown(&section.title));
+    for block in &section.blocks {
+        text += "\n";
+        text += &match block {
+            Block::Heading(heading) => format!("{level}# {}\n", markdown(heading)),
+            Block::Text(paragraph) => format!("{}\n", markdown(paragraph)),
+            Block::List(items) => items.iter().map(|item| format!("- {}\n", markdown(item))).collect(),
+            Block::Table(table) => table.markdown(),
+        };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::report::fixture;
+
+    #[test]
+    fn tables_keep_their_shape_whatever_the_names() {
+        let text = report_md(&fixture::hostile());
+        assert!(!text.contains("<script"), "{text}");
+        let mut columns = None;
+        for line in text.lines() {
+            let bars = line.replace("\\|", "").matches('|').count();
+            columns = (bars > 0).then(|| *columns.get_or_insert(bars));
+            assert_eq!(columns.unwrap_or(0), bars, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_section_is_there() {
+        let text = report_md(&fixture::full());
+        for title in ["# ieee-cis", "## Selection", "## Table I", "## All cells", "## Operating point", "(fig3a.svg)"] {
+            assert!(text.contains(title), "`{title}` is missing");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Report: a finished run becomes tables for people and machines, plots and one HTML page. Pure: structs in, strings and
+//! bytes out; who calls writes them.
+//!
+//! Every page is built from the same [`sections`], so that terminal, Markdown and HTML say the same in the order that
+//! suits each. Figures that are not defined are `-` with a footnote. Names come from configs: every renderer cleans and
+//! escapes them. A part of the grid that did not run is left out of tables and says "not run" in plots.
+
+use serde::{Deserialize, Serialize};
+
+use crate::training::error::{Error, Result};
+use crate::training::evaluate::{Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
+
+mod advice;
+mod curves;
+mod drawing;
+mod figure3;
+mod html;
+mod leaderboard;
+mod markdown;
+mod plots;
+mod sections;
+mod table;
+mod table1;
+mod terminal;
+
+#[cfg(test)]
+mod fixture;
+
+pub use html::report_html;
+pub use leaderboard::leaderboard_csv;
+pub use markdown::report_md;
+pub use plots::plots;
+pub use table1::{table1_csv, table1_json, table1_md};
+pub use terminal::terminal;
+
+/// One final fit on the test rows. `roc`: [false-positive rate, true-positive rate], `pr`: [recall, precision], in the
+/// order of the thresholds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Curves {
+    pub protocol: String,
+    pub model: String,
+    pub case: String,
+    pub roc: Vec<[f64; 2]>,
+    pub pr: Vec<[f64; 2]>,
+}
+
+/// Training loss per epoch of one final fit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LossCurve {
+    pub protocol: String,
+    pub model: String,
+    pub case: String,
+    pub losses: Vec<f64>,
+}
+
+/// All that a report shows of one run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunReport {
+    pub name: String,
+    pub run_id: String,
+    pub bundle_id: Option<String>,
+    pub n_rows: usize,
+    pub n_positives: usize,
+    pub leaderboard: Leaderboard,
+    pub optimism: Vec<OptimismGap>,
+    pub selection: Selection,
+    pub operating_point: OperatingPoint,
+    pub curves: Vec<Curves>,
+}
+
+impl RunReport {
+    /// The selected row, if the leaderboard has it.
+    fn winner(&self) -> Option<&LeaderboardRow> {
+        self.leaderboard.rows.iter().find(|row| self.is_winner(row))
+    }
+
+    fn is_winner(&self, row: &LeaderboardRow) -> bool {
+        row.protocol == self.selection.protocol && row.model == self.selection.model && row.case == self.selection.case
+    }
+
+    /// The paper's protocol if it ran, else the first: what Figure 3 and Table I show first.
+    fn papers_protocol(&self) -> Option<&str> {
+        protocols(&self.leaderboard).into_iter().next()
+    }
+}
+
+/// `random` first, `temporal` second, others as they come.
+fn protocols(board: &Leaderboard) -> Vec<&str> {
+    let mut found = distinct(board.rows.iter().map(|row| row.protocol.as_str()));
+    found.sort_by_key(|&protocol| match protocol {
+        "random" => 0,
+        "temporal" => 1,
+        _ => 2,
+    });
+    found
+}
+
+/// In order of first appearance.
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for name in names {
+        if !found.contains(&name) {
+            found.push(name);
+        }
+    }
+    found
+}
+
+/// `report.json`: the whole report. Curves are thinned to what a plot can show; the scores of each cell are exact.
+pub fn report_json(report: &RunReport) -> Result<String> {
+    #[derive(Serialize)]
+    struct Document<'a> {
+        format: u32,
+        #[serde(flatten)]
+        report: &'a RunReport,
+        advice: Vec<String>,
+    }
+    let mut thinned = report.clone();
+    for curve in &mut thinned.curves {
+        curve.roc = curves::thin(&curve.roc);
+        curve.pr = curves::thin(&curve.pr);
+    }
+    let document = Document { format: 1, report: &thinned, advice: advice::advice(report) };
+    to_json(&document)
+}
+
+fn to_json(document: &impl Serialize) -> Result<String> {
+    let mut text = serde_json::to_string_pretty(document)
+        .map_err(|error| Error::failed(format!("cannot write the report as JSON: {error}")))?;
+    text.push('\n');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_reads_back_and_curves_are_thinned() {
+        let report = fixture::full();
+        let text = report_json(&report).unwrap();
+        let back: RunReport = serde_json::from_str(&text).unwrap();
+        assert_eq!(back.leaderboard, report.leaderboard);
+        assert_eq!(back.selection, report.selection);
+        assert!(back.curves[0].roc.len() < report.curves[0].roc.len());
+        assert!(text.starts_with("{\n  \"format\": 1,"));
+    }
+
+    #[test]
+    fn reports_with_nothing_in_them_are_written() {
+        let report = fixture::empty();
+        assert!(report_json(&report).is_ok());
+        assert!(terminal(&report, 120).contains("Selection"));
+        assert!(terminal(&report, 0).contains("Selection"));
+        assert!(report_md(&report).contains("## Selection"));
+        assert!(report_html(&report, &plots(&report, &[]).unwrap()).contains("not run"));
+        assert_eq!(table1_csv(&report.leaderboard).unwrap().lines().count(), 1);
+        assert!(table1_md(&report).starts_with("# Table I\n"));
+    }
+
+    #[test]
+    fn a_folder_for_looking() {
+        // Set to look at what a report looks like; writes nothing otherwise.
+        if let Some(folder) = std::env::var_os("FRAUDML_REPORT_LOOK") {
+            look(std::path::Path::new(&folder));
+        }
+    }
+
+    #[allow(clippy::disallowed_methods)]
+    fn look(folder: &std::path::Path) {
+        for (name, report) in [("full", fixture::full()), ("small", fixture::small()), ("hostile", fixture::hostile())]
+        {
+            let folder = folder.join(name);
+            std::fs::create_dir_all(&folder).unwrap();
+            let plots = plots(&report, &fixture::losses()).unwrap();
+            std::fs::write(folder.join("report.html"), report_html(&report, &plots)).unwrap();
+            std::fs::write(folder.join("report.md"), report_md(&report)).unwrap();
+            std::fs::write(folder.join("report.txt"), terminal(&report, 120)).unwrap();
+            for (name, bytes) in plots {
+                std::fs::write(folder.join(name), bytes).unwrap();
+            }
+        }
+    }
+}
