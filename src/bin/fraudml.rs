@@ -1,1 +1,5 @@
-fn main() {}
+//! The command line tool; see [`fraudml::cli`].
+
+fn main() -> std::process::ExitCode {
+    fraudml::cli::main()
+}

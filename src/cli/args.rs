@@ -1,0 +1,198 @@
+//! The command line as it is typed. Nothing is decided here beyond what a single argument may look like.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// From raw, imbalanced transaction files to a verified serverless scoring service.
+#[derive(Debug, Parser)]
+#[command(name = "fraudml", version, disable_help_subcommand = true, max_term_width = 110)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct GlobalArgs {
+    /// Answer with one JSON document on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say nothing but results and errors
+    #[arg(long, global = true)]
+    pub quiet: bool,
+    /// Draw no progress bars
+    #[arg(long, global = true)]
+    pub no_progress: bool,
+    /// Worker threads [default: one per core]; results are the same for any number
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The whole chain on generated data: synth, eda, train, evaluate, package
+    Demo(DemoArgs),
+    /// Write look-alike IEEE-CIS data: train_transaction.csv and train_identity.csv
+    Synth(SynthArgs),
+    /// Start, check or show a config
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Profile the data: types, missing values, balance, drift in time
+    Eda(EdaArgs),
+    /// Train the grid of models and cases, select, freeze; continues what is unfinished
+    Train(TrainArgs),
+    /// Show the figures of a finished run; trains nothing
+    Evaluate(EvaluateArgs),
+    /// Score the rows of a file
+    Predict(PredictArgs),
+    /// Build the OpenWhisk action image of a bundle
+    Package(PackageArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// Folder for everything that is written
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub out: PathBuf,
+    /// Transactions to generate
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = rows())]
+    pub rows: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct SynthArgs {
+    /// Transactions to generate
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = rows())]
+    pub rows: u64,
+    /// The same seed gives the same bytes
+    #[arg(long, value_name = "S", default_value_t = 42)]
+    pub seed: u64,
+    /// Folder for the two files
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Write a commented config to start from
+    Init(InitArgs),
+    /// Show all problems of a config at once
+    Check(ConfigArgs),
+    /// Show the resolved config and where each value came from
+    Show(ConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The new file [default: standard output]; never overwrites one
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// A config, and what the command line changes in it.
+#[derive(Debug, Clone, Args)]
+pub struct ConfigArgs {
+    /// The config file
+    #[arg(long, short, value_name = "FILE")]
+    pub config: PathBuf,
+    /// Override any key, as in `models.mlp.epochs=10`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Only these models and cases, as in `random-forest,raw`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub only: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct EdaArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Id, unique prefix or path of a run [default: the latest finished one]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(long, value_name = "B")]
+    pub bundle: Option<String>,
+    /// CSV or JSON lines; `-` is standard input
+    #[arg(value_name = "INPUT")]
+    pub input: PathBuf,
+    /// Where the scores go: .csv or .jsonl [default: CSV on standard output]
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(long, value_name = "B")]
+    pub bundle: Option<String>,
+    /// Another statically linked action binary for an architecture; may be given several times
+    #[arg(long, value_name = "ARCH=PATH", value_parser = runner)]
+    pub runner: Vec<Runner>,
+    /// Name of the image, without a tag
+    #[arg(long, value_name = "NAME")]
+    pub image: Option<String>,
+}
+
+/// `amd64=target/.../fraudml-action`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runner {
+    pub arch: String,
+    pub path: PathBuf,
+}
+
+fn runner(text: &str) -> Result<Runner, String> {
+    match text.split_once('=') {
+        Some((arch @ ("amd64" | "arm64"), path)) if !path.is_empty() => {
+            Ok(Runner { arch: arch.to_owned(), path: path.into() })
+        }
+        _ => Err("expected `amd64=PATH` or `arm64=PATH`".to_owned()),
+    }
+}
+
+fn rows() -> clap::builder::RangedU64ValueParser<u64> {
+    clap::value_parser!(u64).range(1..=100_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn overrides_and_narrowing_may_be_repeated() {
+        let typed = "fraudml train -c a.yaml --set a=1 --set b=[1,2] --only raw,mlp --only x --threads 2 --json";
+        let cli = Cli::try_parse_from(typed.split(' ')).expect("valid");
+        let Command::Train(TrainArgs { config }) = cli.command else { panic!("train, found {:?}", cli.command) };
+        assert_eq!(config.set, ["a=1", "b=[1,2]"]);
+        assert_eq!(config.only, ["raw", "mlp", "x"]);
+        assert_eq!((cli.global.threads, cli.global.json), (Some(2), true));
+    }
+
+    #[test]
+    fn a_runner_names_its_architecture() {
+        assert_eq!(runner("arm64=a=b"), Ok(Runner { arch: "arm64".into(), path: "a=b".into() }));
+        assert!(runner("mips=a").is_err() && runner("amd64=").is_err() && runner("path").is_err());
+    }
+}

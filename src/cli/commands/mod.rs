@@ -1,0 +1,61 @@
+//! One file per command: it reads its arguments, calls the library, and says what came of it.
+
+use std::path::{Path, PathBuf};
+
+use super::args::{Command, ConfigArgs};
+use super::config::{self, Loaded};
+use super::diagnostics::Failure;
+use super::printer::Printer;
+use super::progress::Bars;
+use crate::training::error::{Error, Result};
+
+mod config_command;
+mod demo;
+mod eda;
+mod evaluate;
+mod package;
+mod predict;
+mod synth;
+mod train;
+
+/// What every command may use.
+pub struct Context {
+    pub printer: Printer,
+    pub no_progress: bool,
+}
+
+impl Context {
+    /// Progress bars and Ctrl-C; for commands that take their time, once.
+    pub fn progress(&self) -> Result<Bars> {
+        Bars::start(self.printer, self.no_progress)
+    }
+}
+
+pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Failure> {
+    match command {
+        Command::Demo(args) => demo::run(args, context),
+        Command::Synth(args) => synth::run(args, context),
+        Command::Config(command) => config_command::run(command, context),
+        Command::Eda(args) => eda::run(args, context),
+        Command::Train(args) => train::run(args, context),
+        Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Predict(args) => predict::run(args, context),
+        Command::Package(args) => package::run(args, context),
+    }
+}
+
+/// The config that the arguments name, checked.
+fn load(args: &ConfigArgs) -> std::result::Result<Loaded, Failure> {
+    let name = args.config.display().to_string();
+    config::load(&args.config, &args.set, &args.only).map_err(|problems| Failure::Config { name, problems })
+}
+
+/// A path that is written to, as an I/O error names it.
+fn io_error(path: &Path, error: &std::io::Error) -> Error {
+    Error::failed(format!("`{}`: {}", path.display(), error.kind()))
+}
+
+/// `out` joined with the part of a layout that stands below it.
+fn below(out: &Path, part: &str) -> PathBuf {
+    if out == Path::new(".") { part.into() } else { out.join(part) }
+}

@@ -1,0 +1,64 @@
+//! The tree -> the typed [`Config`]: the order of the sections, and the rules that span several of them.
+
+use std::collections::BTreeSet;
+
+use super::section::{Report, Section};
+use super::values::{Refusal, choice, text, whole};
+use super::yaml::Node;
+use super::{data, imbalance, models, policy, preparation};
+use crate::training::config::{Config, ImputeNumeric, ModelConfig, Protocol};
+
+/// The config; it may only be used if the report stays empty.
+pub(super) fn config(report: &Report, root: &Node) -> Config {
+    let mut root = Section::root(report, root);
+    let name = root.required("name", "the name of the runs, such as `ieee-cis`", name);
+    let seed = root.value("seed", 42, whole(0..=u64::MAX));
+    root.only("repeats", "1");
+    let data = data::check(root.section("data"));
+    root.only("features", "[]");
+    let split = preparation::split(root.section("split"), data.time.is_some());
+    let preprocess = preparation::preprocess(root.section("preprocess"));
+    let imbalance = imbalance::check(&mut root);
+    let models = models::check(&mut root);
+    let select = policy::select(root.section("select"), &split.protocols);
+    let threshold = policy::threshold(root.section("threshold"));
+    root.value("calibrate", (), choice(&[("none", ())], &["auto", "prior", "platt", "isotonic"]));
+    root.only("freeze", "null");
+    policy::limits(root.section("limits"));
+    let output = policy::output(root.section("output"));
+    let temporal = split.protocols.contains(&Protocol::Temporal);
+    if temporal && data.time.is_none() {
+        let refusal = Refusal::new("`temporal` needs `data.time`, which is not there");
+        report.refuse_key("split.protocols", refusal.hint("name the time column in `data.time`, or use [random]"));
+    }
+    root.finish();
+    Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, output }
+}
+
+/// What can only be judged once `--only` has narrowed the grid: a network can't take missing values.
+pub(super) fn grid(report: &Report, config: &Config) {
+    let network = config.models.iter().find(|model| matches!(model.model, ModelConfig::Mlp(_)));
+    if let (ImputeNumeric::None, Some(network)) = (config.preprocess.impute_numeric, network) {
+        let message = format!("`none` leaves values missing, which model `{}` can't take", network.name);
+        let hint = "impute by `median` or `mean`, or train forests only";
+        report.refuse_key("preprocess.impute.numeric", Refusal::new(message).hint(hint));
+    }
+}
+
+/// A name that can stand in file names and URLs.
+pub(super) fn name(node: &Node) -> Result<String, Refusal> {
+    const LONGEST: usize = 60;
+    let what = "a name of up to 60 lower-case letters, digits and inner hyphens";
+    let name = text(what)(node)?;
+    let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let fits = name.len() <= LONGEST
+        && name.bytes().all(|byte| letters(byte) || byte == b'-')
+        && name.bytes().next().is_some_and(letters);
+    if fits { Ok(name) } else { Err(Refusal::expected(what, node)) }
+}
+
+/// Whether no value stands twice.
+pub(super) fn distinct<T: Ord>(values: impl IntoIterator<Item = T>) -> bool {
+    let mut seen = BTreeSet::new();
+    values.into_iter().all(|value| seen.insert(value))
+}

@@ -1,0 +1,73 @@
+//! The list `imbalance`: the cases, what each does to the training rows.
+
+use std::ops::Bound::{Excluded, Included};
+
+use super::kinds::{Vocabulary, entries};
+use super::section::Section;
+use super::values::{Refusal, choice, number, whole};
+use super::yaml::Value;
+use crate::training::config::{Balance, Case, ClassWeights, NamedCase, TomekRemove};
+
+pub(super) const CASES: Vocabulary = Vocabulary {
+    noun: "case",
+    built: &["raw", "class-weights", "oversample", "smote-tomek"],
+    later: &["smote", "tomek", "undersample", "adasyn", "borderline-smote", "smote-enn"],
+    reserved: &[],
+};
+
+pub(super) const REMOVED: [(&str, TomekRemove); 2] = [("both", TomekRemove::Both), ("majority", TomekRemove::Majority)];
+
+pub(super) fn check(root: &mut Section) -> Vec<NamedCase> {
+    let cases = entries(root, "imbalance", &CASES).into_iter().map(|entry| {
+        let mut settings = entry.settings;
+        let case = match entry.kind {
+            "class-weights" => class_weights(&mut settings),
+            "oversample" => Case::Oversample { target: balance(&mut settings) },
+            "smote-tomek" => smote_tomek(&mut settings),
+            _ => Case::Raw,
+        };
+        settings.finish();
+        NamedCase { name: entry.name, case }
+    });
+    cases.collect()
+}
+
+/// No settings: balanced. `{ positive: 10 }`: ten for a fraud, one for the others.
+fn class_weights(settings: &mut Section) -> Case {
+    let weight = || number(Excluded(0.0), Included(1e9));
+    if !settings.has("positive") && !settings.has("negative") {
+        settings.entry("positive");
+        settings.entry("negative");
+        return Case::ClassWeights(ClassWeights::Balanced);
+    }
+    let positive = settings.required("positive", "the weight of a positive row", weight());
+    let negative = settings.value("negative", 1.0, weight());
+    Case::ClassWeights(ClassWeights::Given { positive, negative })
+}
+
+fn smote_tomek(settings: &mut Section) -> Case {
+    let target = balance(settings);
+    let k = settings.value("k", 5, whole(1..=1000));
+    let tomek_remove = settings.value("tomek_remove", TomekRemove::Both, choice(&REMOVED, &[]));
+    settings.value("categorical", (), choice(&[("numeric", ())], &["nominal"]));
+    settings.only("too_few", "refuse");
+    settings.only("nominal_penalty", "null");
+    Case::SmoteTomek { target, k, tomek_remove }
+}
+
+/// One of two keys that mean different things; never both.
+fn balance(settings: &mut Section) -> Balance {
+    const SHARE: f64 = 0.4;
+    if !settings.has("target_ratio") {
+        settings.entry("target_ratio");
+        return Balance::TargetShare(settings.value("target_share", SHARE, number(Excluded(0.0), Included(0.5))));
+    }
+    if let Some(share) =
+        settings.entry("target_share").filter(|share| matches!(share.value.value, Value::Scalar { .. }))
+    {
+        let message = "there is a `target_ratio` too, expected one of them";
+        let hint = "`target_share` is minority / all rows, `target_ratio` is minority / majority rows";
+        settings.report.refuse(share.place, &settings.path("target_share"), Refusal::new(message).hint(hint));
+    }
+    Balance::TargetRatio(settings.value("target_ratio", 1.0, number(Excluded(0.0), Included(1.0))))
+}

@@ -1,0 +1,80 @@
+//! `models`: which are trained, with which settings.
+
+use std::ops::Bound::{Excluded, Included};
+
+use super::kinds::{Vocabulary, entries};
+use super::section::Section;
+use super::values::{Read, Refusal, choice, flag, list, nullable, number, whole};
+use super::yaml::Node;
+use crate::training::config::{Criterion, ForestConfig, MaxFeatures, MlpConfig, ModelConfig, NamedModel};
+
+pub(super) const MODELS: Vocabulary = Vocabulary {
+    noun: "model",
+    built: &["random-forest", "extra-trees", "mlp"],
+    later: &["gradient-boosting"],
+    reserved: &[("logistic", "the logistic baseline always runs and has no settings, it is not listed")],
+};
+
+pub(super) const CRITERIA: [(&str, Criterion); 2] = [("gini", Criterion::Gini), ("entropy", Criterion::Entropy)];
+
+const MOST: u64 = 1_000_000;
+
+pub(super) fn check(root: &mut Section) -> Vec<NamedModel> {
+    let models = entries(root, "models", &MODELS).into_iter().map(|entry| {
+        let mut settings = entry.settings;
+        let model = match entry.kind {
+            "random-forest" => ModelConfig::RandomForest(forest(&mut settings, ForestConfig::RANDOM_FOREST)),
+            "extra-trees" => ModelConfig::ExtraTrees(forest(&mut settings, ForestConfig::EXTRA_TREES)),
+            _ => ModelConfig::Mlp(mlp(&mut settings)),
+        };
+        settings.finish();
+        NamedModel { name: entry.name, model }
+    });
+    models.collect()
+}
+
+fn forest(settings: &mut Section, usual: ForestConfig) -> ForestConfig {
+    let forest = ForestConfig {
+        trees: settings.value("trees", usual.trees, whole(1..=100_000)),
+        max_depth: settings.value("max_depth", usual.max_depth, nullable(whole(1..=MOST))),
+        min_samples_split: settings.value("min_samples_split", usual.min_samples_split, whole(2..=u64::MAX)),
+        min_samples_leaf: settings.value("min_samples_leaf", usual.min_samples_leaf, whole(1..=u64::MAX)),
+        max_features: settings.value("max_features", usual.max_features, max_features),
+        criterion: settings.value("criterion", usual.criterion, choice(&CRITERIA, &["log-loss"])),
+        bins: settings.value("bins", usual.bins, whole(2..=255)),
+        bootstrap: settings.value("bootstrap", usual.bootstrap, flag),
+    };
+    for key in ["max_leaf_nodes", "max_samples", "min_impurity_decrease"] {
+        settings.only(key, "null");
+    }
+    forest
+}
+
+/// `sqrt`, `log2`, a share such as `0.5` or `1.0`, or a number such as `20`.
+fn max_features(node: &Node) -> Read<MaxFeatures> {
+    let what = "`sqrt`, `log2`, a share above 0 and at most 1.0, or a whole number of at least 1";
+    match node.plain() {
+        Some("sqrt") => return Ok(MaxFeatures::Sqrt),
+        Some("log2") => return Ok(MaxFeatures::Log2),
+        _ => {}
+    }
+    let count = whole(1..=MOST)(node).map(MaxFeatures::Number);
+    let share = |_| number(Excluded(0.0), Included(1.0))(node).map(MaxFeatures::Share);
+    count.or_else(share).map_err(|_| Refusal::expected(what, node))
+}
+
+fn mlp(settings: &mut Section) -> MlpConfig {
+    let usual = MlpConfig::default();
+    let hidden = list("a list of layer widths", 16, whole(1..=65_536));
+    let mlp = MlpConfig {
+        hidden: settings.value("hidden", usual.hidden, hidden),
+        dropout: settings.value("dropout", usual.dropout, number(Included(0.0), Excluded(1.0))),
+        epochs: settings.value("epochs", usual.epochs, whole(1..=MOST)),
+        batch: settings.value("batch", usual.batch, whole(1..=MOST)),
+        learning_rate: settings.value("learning_rate", usual.learning_rate, number(Excluded(0.0), Included(10.0))),
+    };
+    for key in ["early_stopping", "weight_decay", "optimizer", "activation"] {
+        settings.only(key, "null");
+    }
+    mlp
+}

@@ -1,0 +1,215 @@
+//! The resolved config as YAML that resolves to the same config, with where each value came from as comments.
+
+use std::fmt::{Debug, Write as _};
+use std::path::Path;
+
+use super::models::CRITERIA;
+use super::policy::MEASURES;
+use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
+use super::{data::ROLES, imbalance::REMOVED};
+use crate::scoring::record::parse_number;
+use crate::training::config::{
+    Balance, Case, ClassWeights, Config, ForestConfig, MaxFeatures, MlpConfig, ModelConfig, Origins, ThresholdPolicy,
+};
+
+/// The YAML of a config; with `origins`, each value is followed by `# default`, `# line 12` or `# --set`.
+pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
+    let mut page = Page { text: String::new(), origins };
+    page.value("name", &quoted(&config.name));
+    page.value("seed", &config.seed.to_string());
+    data(&mut page, config);
+    preparation(&mut page, config);
+    page.line(0, "imbalance:", None);
+    for case in &config.imbalance {
+        let (kind, settings) = case_settings(&case.case);
+        page.entry("imbalance", kind, &case.name, &settings);
+    }
+    page.line(0, "models:", None);
+    for model in &config.models {
+        page.entry("models", model.model.kind().as_str(), &model.name, &model_settings(&model.model));
+    }
+    let ThresholdPolicy::MaxFpr(max_fpr) = config.threshold;
+    let output = &config.output;
+    page.line(0, "select:", None);
+    page.value("select.by", word(&MEASURES, config.select.by));
+    page.value("select.protocol", config.select.protocol.as_str());
+    page.line(0, "threshold:", None);
+    page.value("threshold.max_fpr", &decimal(max_fpr));
+    page.line(0, "output:", None);
+    for (key, folder) in
+        [("experiments", &output.experiments), ("reports", &output.reports), ("artifacts", &output.artifacts)]
+    {
+        page.value(&format!("output.{key}"), &quoted_path(folder));
+    }
+    page.text
+}
+
+struct Page<'o> {
+    text: String,
+    origins: Option<&'o Origins>,
+}
+
+impl Page<'_> {
+    /// A line, and where the value at the dotted key came from.
+    fn line(&mut self, indent: usize, text: &str, key: Option<&str>) {
+        let origin = self.origins.zip(key).and_then(|(origins, key)| origins.get(key));
+        let comment = origin.map(|origin| match origin.strip_prefix("file:") {
+            Some(line) => format!("  # line {line}"),
+            None => format!("  # {origin}"),
+        });
+        let text = format!("{:indent$}{text}", "");
+        // Writing to a string can't fail.
+        let _ = match comment {
+            Some(comment) => writeln!(self.text, "{text:<44}{comment}"),
+            None => writeln!(self.text, "{text}"),
+        };
+    }
+
+    /// The value at a dotted key, indented by its dots.
+    fn value(&mut self, key: &str, text: &str) {
+        let last = key.rsplit('.').next().unwrap_or(key);
+        self.line(2 * key.matches('.').count(), &format!("{last}: {text}"), Some(key));
+    }
+
+    /// An entry of a list of kinds: a bare word, or its settings.
+    fn entry(&mut self, list: &str, kind: &str, name: &str, settings: &[(&str, String)]) {
+        let key = format!("{list}.{name}");
+        if settings.is_empty() && kind == name {
+            return self.line(2, &format!("- {kind}"), Some(&key));
+        }
+        self.line(2, &format!("- {kind}:"), None);
+        if kind != name {
+            self.line(6, &format!("name: {}", quoted(name)), Some(&format!("{key}.name")));
+        }
+        for (setting, text) in settings {
+            self.line(6, &format!("{setting}: {text}"), Some(&format!("{key}.{setting}")));
+        }
+    }
+}
+
+fn data(page: &mut Page, config: &Config) {
+    let data = &config.data;
+    page.line(0, "data:", None);
+    page.line(2, "tables:", None);
+    for (nth, table) in data.tables.iter().enumerate() {
+        page.line(4, &format!("- path: {}", quoted_path(&table.path)), Some(&format!("data.tables.{nth}.path")));
+        if let Some(on) = &table.join {
+            let text = format!("join: {{ on: {}, how: left }}", quoted(on));
+            page.line(6, &text, Some(&format!("data.tables.{nth}.join.on")));
+        }
+    }
+    page.line(2, "target:", None);
+    page.value("data.target.column", &quoted(&data.target.column));
+    page.value("data.target.positive", &quoted(&data.target.positive));
+    for (key, column) in [("id", &data.id), ("time", &data.time), ("amount", &data.amount), ("group", &data.group)] {
+        page.value(&format!("data.{key}"), &column.as_deref().map_or("null".to_owned(), quoted));
+    }
+    if !data.columns.is_empty() {
+        page.line(2, "columns:", None);
+    }
+    for (name, role) in &data.columns {
+        let text = format!("{}: {}", quoted(name), word(&ROLES, *role));
+        page.line(4, &text, Some(&format!("data.columns.{name}")));
+    }
+}
+
+fn preparation(page: &mut Page, config: &Config) {
+    let (split, preprocess) = (&config.split, &config.preprocess);
+    let protocols: Vec<&str> = split.protocols.iter().map(|protocol| word(&PROTOCOLS, *protocol)).collect();
+    page.line(0, "split:", None);
+    page.value("split.test_share", &decimal(split.test_share));
+    page.value("split.folds", &split.folds.to_string());
+    page.value("split.protocols", &format!("[{}]", protocols.join(", ")));
+    page.line(0, "preprocess:", None);
+    page.line(2, "drop:", None);
+    page.value("preprocess.drop.missing_above", &preprocess.missing_above.map_or("null".to_owned(), decimal));
+    page.value("preprocess.drop.constant", &preprocess.drop_constant.to_string());
+    page.line(2, "impute:", None);
+    page.value("preprocess.impute.numeric", word(&IMPUTATIONS, preprocess.impute_numeric));
+    page.line(2, "categorical:", None);
+    page.value("preprocess.categorical.case", word(&TEXT_CASES, preprocess.text_case));
+    page.value("preprocess.scale", word(&SCALES, preprocess.scale));
+}
+
+type Settings = Vec<(&'static str, String)>;
+
+fn case_settings(case: &Case) -> (&'static str, Settings) {
+    let balance = |balance: &Balance| match *balance {
+        Balance::TargetShare(share) => ("target_share", decimal(share)),
+        Balance::TargetRatio(ratio) => ("target_ratio", decimal(ratio)),
+    };
+    match case {
+        Case::Raw => ("raw", Vec::new()),
+        Case::ClassWeights(ClassWeights::Balanced) => ("class-weights", Vec::new()),
+        Case::ClassWeights(ClassWeights::Given { positive, negative }) => {
+            ("class-weights", vec![("positive", decimal(*positive)), ("negative", decimal(*negative))])
+        }
+        Case::Oversample { target } => ("oversample", vec![balance(target)]),
+        Case::SmoteTomek { target, k, tomek_remove } => {
+            let removed = word(&REMOVED, *tomek_remove).to_owned();
+            ("smote-tomek", vec![balance(target), ("k", k.to_string()), ("tomek_remove", removed)])
+        }
+    }
+}
+
+fn model_settings(model: &ModelConfig) -> Settings {
+    match model {
+        ModelConfig::RandomForest(forest) | ModelConfig::ExtraTrees(forest) => forest_settings(forest),
+        ModelConfig::Mlp(mlp) => mlp_settings(mlp),
+        ModelConfig::Logistic => Vec::new(),
+    }
+}
+
+fn forest_settings(forest: &ForestConfig) -> Settings {
+    let max_features = match forest.max_features {
+        MaxFeatures::Sqrt => "sqrt".to_owned(),
+        MaxFeatures::Log2 => "log2".to_owned(),
+        MaxFeatures::Share(share) => decimal(share),
+        MaxFeatures::Number(number) => number.to_string(),
+    };
+    vec![
+        ("trees", forest.trees.to_string()),
+        ("max_depth", forest.max_depth.map_or("null".to_owned(), |depth| depth.to_string())),
+        ("min_samples_split", forest.min_samples_split.to_string()),
+        ("min_samples_leaf", forest.min_samples_leaf.to_string()),
+        ("max_features", max_features),
+        ("criterion", word(&CRITERIA, forest.criterion).to_owned()),
+        ("bins", forest.bins.to_string()),
+        ("bootstrap", forest.bootstrap.to_string()),
+    ]
+}
+
+fn mlp_settings(mlp: &MlpConfig) -> Settings {
+    vec![
+        ("hidden", format!("{:?}", mlp.hidden)),
+        ("dropout", decimal(mlp.dropout)),
+        ("epochs", mlp.epochs.to_string()),
+        ("batch", mlp.batch.to_string()),
+        ("learning_rate", decimal(mlp.learning_rate)),
+    ]
+}
+
+/// The word of a value in the table by which it is read.
+fn word<T: PartialEq + Debug>(table: &[(&'static str, T)], value: T) -> &'static str {
+    table.iter().find(|(_, known)| *known == value).map_or("null", |(word, _)| word)
+}
+
+/// The shortest text that is the same number; always with a point or an exponent, so that `1.0` stays a share.
+fn decimal(number: f64) -> String {
+    format!("{number:?}")
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(&path.display().to_string())
+}
+
+/// Text as a YAML scalar, in quotes where it would otherwise be something else.
+fn quoted(text: &str) -> String {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "_-./*".contains(c);
+    let plain = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_' || c == '/')
+        && text.chars().all(inner)
+        && parse_number(text).is_none()
+        && !matches!(text.to_ascii_lowercase().as_str(), "null" | "true" | "false" | "yes" | "no" | "on" | "off");
+    // A JSON string is a YAML string in double quotes.
+    if plain { text.to_owned() } else { serde_json::Value::from(text).to_string() }
+}

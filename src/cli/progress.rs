@@ -1,0 +1,106 @@
+//! Progress on a terminal: one bar per unit of work, with rate and time left, on standard error; and the wish to stop.
+//!
+//! Where standard error is no terminal, or with `--quiet`, `--no-progress`, no bars are drawn; notes still are, unless
+//! `--quiet`. The first Ctrl-C (or SIGTERM) asks the work to stop where it can be continued, the second ends at once.
+
+use std::io::{IsTerminal, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::printer::Printer;
+use crate::training::error::{Error, Result};
+use crate::training::progress::{Progress, Unit};
+
+/// Exit code of a process that was told to stop, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+/// Draws what long work reports.
+pub struct Bars {
+    printer: Printer,
+    multi: MultiProgress,
+    drawn: bool,
+    /// By unit, in the order of [`slot`].
+    bars: [RwLock<Option<ProgressBar>>; 4],
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Bars {
+    /// Bars if a person looks on, and the signal handlers. At most once per process.
+    pub fn start(printer: Printer, no_progress: bool) -> Result<Bars> {
+        let drawn = stderr().is_terminal() && !no_progress && !printer.quiet;
+        let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let multi = MultiProgress::with_draw_target(target);
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let (asked, shown) = (Arc::clone(&interrupted), multi.clone());
+        let handler = move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                std::process::exit(INTERRUPTED);
+            }
+            shown.suspend(|| printer.note("stopping where `train` can continue; once more ends at once"));
+        };
+        ctrlc::set_handler(handler).map_err(|error| Error::failed(format!("can't listen for Ctrl-C: {error}")))?;
+        Ok(Bars { printer, multi, drawn, bars: Default::default(), interrupted })
+    }
+
+    fn slot(&self, unit: Unit) -> &RwLock<Option<ProgressBar>> {
+        let [cells, rows, trees, epochs] = &self.bars;
+        match unit {
+            Unit::Cells => cells,
+            Unit::Rows => rows,
+            Unit::Trees => trees,
+            Unit::Epochs => epochs,
+        }
+    }
+}
+
+fn style(unit: Unit) -> ProgressStyle {
+    let unit = match unit {
+        Unit::Cells => "cells",
+        Unit::Rows => "rows",
+        Unit::Trees => "trees",
+        Unit::Epochs => "epochs",
+    };
+    let template = format!(
+        "{{msg:40!}} [{{bar:24}}] {{human_pos}}/{{human_len}} {unit} {{per_sec:>14}} {{elapsed:>4}}, {{eta}} left"
+    );
+    // The template is fixed; were it wrong, a plain bar would do.
+    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+impl Progress for Bars {
+    fn begin(&self, unit: Unit, label: &str, total: u64) {
+        if !self.drawn {
+            return;
+        }
+        let bar = self.multi.add(ProgressBar::new(total).with_style(style(unit)).with_message(label.to_owned()));
+        bar.enable_steady_tick(Duration::from_millis(500));
+        let previous = self.slot(unit).write().unwrap_or_else(PoisonError::into_inner).replace(bar);
+        if let Some(previous) = previous {
+            previous.finish_and_clear();
+        }
+    }
+
+    fn advance(&self, unit: Unit, by: u64) {
+        if let Some(bar) = self.slot(unit).read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            bar.inc(by);
+        }
+    }
+
+    fn end(&self, unit: Unit) {
+        if let Some(bar) = self.slot(unit).write().unwrap_or_else(PoisonError::into_inner).take() {
+            bar.finish_and_clear();
+            self.multi.remove(&bar);
+        }
+    }
+
+    fn say(&self, line: &str) {
+        self.multi.suspend(|| self.printer.note(line));
+    }
+
+    fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
