@@ -129,10 +129,10 @@ pub struct PredictArgs {
     /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
     #[arg(long, value_name = "B")]
     pub bundle: Option<String>,
-    /// CSV or JSON lines; `-` is standard input
-    #[arg(value_name = "INPUT")]
-    pub input: PathBuf,
-    /// Where the scores go: .csv or .jsonl [default: CSV on standard output]
+    /// CSV (.zst too; further files are joined by the id column), or JSON lines; `-` is JSON lines on standard input
+    #[arg(value_name = "INPUT", required = true)]
+    pub input: Vec<PathBuf>,
+    /// Where the scores go [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
 }

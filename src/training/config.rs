@@ -292,7 +292,7 @@ pub enum ThresholdPolicy {
     MaxFpr(f64),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputConfig {
     pub experiments: PathBuf,
     pub reports: PathBuf,

@@ -10,17 +10,18 @@ use super::error::{Error, Result};
 use super::outcome::{Outcome, assemble};
 use super::progress::Progress;
 use super::report::RunReport;
-use super::run::Run;
+use super::run::{Run, run_id};
 use super::run_dir::{CellStore, create_folder, prove_writable, to_json, write_atomic};
 use super::seed::Seed;
 use super::split::{Split, split};
-use super::{checks, explore, freeze, read, report};
+use super::{checks, freeze, read, report};
+use super::explore::{self, Eda};
 
 /// What `train` leaves behind.
 #[derive(Debug)]
 pub struct Trained {
     pub run: Run,
-    pub eda: explore::Eda,
+    pub eda: Eda,
     pub report: RunReport,
     pub bundle: PathBuf,
     pub reports: PathBuf,
@@ -45,9 +46,18 @@ pub fn train(config: &Config, progress: &dyn Progress) -> Result<Trained> {
 }
 
 /// Evaluates a run again from its cells and writes its report; trains nothing.
-pub fn evaluate(config: &OutputConfig, run: &Run) -> Result<(PathBuf, RunReport)> {
-    let store = CellStore::open(&config.experiments)?;
-    publish(config, run, &store, None)
+pub fn evaluate(run: &Run) -> Result<(PathBuf, RunReport)> {
+    let store = CellStore::open(&run.file.output.experiments)?;
+    publish(&run.file.output, run, &store, None)
+}
+
+/// Reads and profiles the data alone; writes `eda.json` where `train` would.
+pub fn explore(config: &Config, progress: &dyn Progress) -> Result<(PathBuf, Eda)> {
+    let data = read::read(&config.data, progress)?;
+    let eda = explore::explore(&data.dataset);
+    let path = config.output.reports.join(run_id(config, &data)).join("eda.json");
+    write_atomic(&path, &to_json(&eda))?;
+    Ok((path, eda))
 }
 
 /// Everything that will be written to is writable before the long work starts.
@@ -108,7 +118,7 @@ fn publish(
     output: &OutputConfig,
     run: &Run,
     store: &CellStore,
-    eda: Option<&explore::Eda>,
+    eda: Option<&Eda>,
 ) -> Result<(PathBuf, RunReport)> {
     let Outcome { report, losses, .. } = assemble(run, store)?;
     run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard).as_bytes())?;

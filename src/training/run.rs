@@ -32,6 +32,7 @@ pub struct RunFile {
     pub splits: std::collections::BTreeMap<String, String>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
+    pub output: OutputConfig,
     /// The bundle of the winner, once frozen.
     pub bundle: Option<String>,
     /// On which the bits of the mlp depend.
@@ -46,7 +47,8 @@ pub struct Run {
     pub file: RunFile,
 }
 
-fn run_id(config: &Config, data: &ReadData) -> String {
+/// `<name>-<8 hex of config and data>`.
+pub fn run_id(config: &Config, data: &ReadData) -> String {
     let mut determined = serde_json::to_value(config).unwrap_or_default();
     if let Some(config) = determined.as_object_mut() {
         config.remove("output");
@@ -77,6 +79,7 @@ impl Run {
             splits: Default::default(),
             select: config.select,
             threshold: config.threshold,
+            output: config.output.clone(),
             bundle: None,
             cpu_features: cpu_features(),
             threads: rayon::current_num_threads(),

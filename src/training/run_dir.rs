@@ -33,17 +33,44 @@ pub fn prove_writable(folder: &Path) -> Result<()> {
 
 /// Writes a file so that a reader sees all of it or what was there before.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    create_folder(folder)?;
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        readable(file.path())?;
-        file.persist(path).map_err(|error| error.error)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|error| failed(path, "written", &error))
+    let mut file = AtomicFile::create(path)?;
+    file.writer().write_all(bytes).map_err(|error| failed(path, "written", &error))?;
+    file.publish()
+}
+
+/// A large file that is streamed out and appears only when it is published.
+#[derive(Debug)]
+pub struct AtomicFile {
+    file: tempfile::NamedTempFile,
+    path: PathBuf,
+}
+
+impl AtomicFile {
+    pub fn create(path: &Path) -> Result<AtomicFile> {
+        let folder = folder_of(path);
+        create_folder(folder)?;
+        let file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder);
+        Ok(AtomicFile { file: file.map_err(|error| failed(path, "written", &error))?, path: path.to_owned() })
+    }
+
+    pub fn writer(&mut self) -> &mut dyn Write {
+        &mut self.file
+    }
+
+    pub fn publish(self) -> Result<()> {
+        let AtomicFile { file, path } = self;
+        let publish = || -> std::io::Result<()> {
+            file.as_file().sync_all()?;
+            readable(file.path())?;
+            file.persist(&path).map_err(|error| error.error)?;
+            fs::File::open(folder_of(&path))?.sync_all()
+        };
+        publish().map_err(|error| failed(&path, "written", &error))
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Temporary files are private; what is kept gets the ordinary mode.

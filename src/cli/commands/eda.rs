@@ -3,11 +3,15 @@
 use super::{Context, load};
 use crate::cli::args::EdaArgs;
 use crate::cli::diagnostics::Failure;
-use crate::training::error::Error;
+use crate::training::explore;
+use crate::training::pipeline;
 
 pub fn run(args: &EdaArgs, context: &Context) -> Result<(), Failure> {
-    let _loaded = load(&args.config)?;
-    let _progress = context.progress()?;
-    // CALL INTO TRAINING: read and explore by `loaded.config`.
-    Err(Error::failed("`eda` is not connected").into())
+    let loaded = load(&args.config)?;
+    let progress = context.progress()?;
+    let (path, eda) = pipeline::explore(&loaded.config, &progress)?;
+    context.printer.document(&eda)?;
+    context.printer.result(&explore::terminal_table(&eda))?;
+    context.printer.note(&format!("wrote `{}`", path.display()));
+    Ok(())
 }

@@ -59,3 +59,13 @@ fn io_error(path: &Path, error: &std::io::Error) -> Error {
 fn below(out: &Path, part: &str) -> PathBuf {
     if out == Path::new(".") { part.into() } else { out.join(part) }
 }
+
+/// Columns of a table: what the terminal shows, 120 where there is none.
+fn table_width() -> usize {
+    terminal_width().unwrap_or(120)
+}
+
+/// `COLUMNS`, as shells and CI set it.
+fn terminal_width() -> Option<usize> {
+    std::env::var("COLUMNS").ok()?.parse().ok().filter(|columns| (60..=400).contains(columns))
+}

@@ -1,13 +1,57 @@
 //! `fraudml predict`: scores for the rows of a file.
 
-use super::Context;
+use std::io::Read;
+use std::path::Path;
+
+use super::{Context, io_error};
 use crate::cli::args::PredictArgs;
 use crate::cli::diagnostics::Failure;
-use crate::training::error::Error;
+use crate::scoring::bundle::Bundle;
+use crate::scoring::scorer::Scorer;
+use crate::training::config::OutputConfig;
+use crate::training::error::{Error, Result};
+use crate::training::predict::{predict_csv, predict_json_lines, to_csv};
+use crate::training::run::find_bundle;
+use crate::training::run_dir::write_atomic;
 
-pub fn run(args: &PredictArgs, context: &Context) -> Result<(), Failure> {
-    let _progress = context.progress()?;
-    let PredictArgs { bundle: _, input: _, output: _ } = args;
-    // CALL INTO TRAINING: score `input` by `bundle`; to `output`, or by `printer.data` to standard output.
-    Err(Error::failed("`predict` is not connected").into())
+/// The largest JSON lines input that is held in memory.
+const MAX_JSON_LINES: u64 = 4 << 30;
+
+pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Failure> {
+    let folder = find_bundle(&OutputConfig::default(), args.bundle.as_deref())?;
+    let scorer = Scorer::new(Bundle::load(&folder).map_err(Error::from)?).map_err(Error::from)?;
+    let progress = context.progress()?;
+    let inputs: Vec<&Path> = args.input.iter().map(|path| path.as_path()).collect();
+    let scored = match &inputs[..] {
+        [only] if is_json_lines(only) => {
+            let lines = predict_json_lines(&scorer, &read_text(only)?, &only.display().to_string())?;
+            let lines: Vec<String> = lines.iter().filter_map(|line| serde_json::to_string(line).ok()).collect();
+            lines.iter().map(|line| format!("{line}\n")).collect()
+        }
+        files => to_csv(&predict_csv(&scorer, files, &progress)?),
+    };
+    match &args.output {
+        Some(path) => {
+            write_atomic(path, scored.as_bytes())?;
+            context.printer.document(&serde_json::json!({ "written": path }))?;
+            context.printer.confirm(&format!("wrote `{}`", path.display()))?;
+        }
+        None => context.printer.data(scored.as_bytes())?,
+    }
+    Ok(())
+}
+
+/// `-` is standard input, which carries JSON lines.
+fn is_json_lines(path: &Path) -> bool {
+    path == Path::new("-") || path.extension().is_some_and(|extension| extension == "jsonl" || extension == "ndjson")
+}
+
+fn read_text(path: &Path) -> Result<String> {
+    let mut text = String::new();
+    let read = match path == Path::new("-") {
+        true => std::io::stdin().take(MAX_JSON_LINES).read_to_string(&mut text),
+        false => std::fs::File::open(path).and_then(|file| file.take(MAX_JSON_LINES).read_to_string(&mut text)),
+    };
+    read.map_err(|error| Error { kind: crate::training::error::ErrorKind::Permanent, ..io_error(path, &error) })?;
+    Ok(text)
 }

@@ -1,15 +1,40 @@
 //! `fraudml train`: the whole offline phase.
 
-use super::{Context, load};
+use serde_json::json;
+
+use super::{Context, load, table_width};
 use crate::cli::args::TrainArgs;
-use crate::cli::config::show;
 use crate::cli::diagnostics::Failure;
-use crate::training::error::Error;
+use crate::training::pipeline::{self, Trained};
+use crate::training::{explore, report};
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
     let loaded = load(&args.config)?;
-    let _resolved = show::yaml(&loaded.config, Some(&loaded.origins));
-    let _progress = context.progress()?;
-    // CALL INTO TRAINING: the pipeline by `loaded.config`; `resolved` is the `config.yaml` of the run.
-    Err(Error::failed("`train` is not connected").into())
+    let progress = context.progress()?;
+    let trained = pipeline::train(&loaded.config, &progress)?;
+    context.printer.document(&json!({
+        "run": trained.run.file.run_id,
+        "bundle": trained.run.file.bundle,
+        "reports": trained.reports,
+        "selection": trained.report.selection,
+        "operating_point": trained.report.operating_point,
+        "leaderboard": trained.report.leaderboard,
+    }))?;
+    context.printer.result(&explore::terminal_table(&trained.eda))?;
+    context.printer.result(&report::terminal(&trained.report, table_width()))?;
+    say_where(&trained, context)?;
+    Ok(())
+}
+
+/// Where everything lies, as the last lines.
+pub(super) fn say_where(trained: &Trained, context: &Context) -> Result<(), Failure> {
+    let lines = [
+        ("run", trained.run.folder.display()),
+        ("report", trained.reports.display()),
+        ("bundle", trained.bundle.display()),
+    ];
+    for (what, path) in lines {
+        context.printer.confirm(&format!("{what:<8}{path}"))?;
+    }
+    Ok(())
 }

@@ -14,6 +14,7 @@ mod advice;
 mod curves;
 mod drawing;
 mod figure3;
+mod files;
 mod html;
 mod leaderboard;
 mod markdown;
@@ -26,6 +27,7 @@ mod terminal;
 #[cfg(test)]
 mod fixture;
 
+pub use files::files;
 pub use html::report_html;
 pub use leaderboard::leaderboard_csv;
 pub use markdown::report_md;
