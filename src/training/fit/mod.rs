@@ -53,3 +53,20 @@ pub fn score_parallel(model: &Model, matrix: &FeatureMatrix) -> Vec<f32> {
     let block = |values: &[f32]| model.score(&FeatureMatrix::new(matrix.names().clone(), values.to_vec()));
     matrix.values().par_chunks(ROWS * matrix.n_features()).flat_map_iter(block).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::model::logistic::Logistic;
+
+    #[test]
+    fn blocks_come_back_in_order() {
+        let names: Vec<String> = ["a".into(), "b".into()].into();
+        for n_rows in [0, 1, ROWS_PER_TASK, 3 * ROWS_PER_TASK + 5] {
+            let values = (0..2 * n_rows).map(|at| (at % 977) as f32 / 500.0).collect();
+            let matrix = FeatureMatrix::new(names.clone().into(), values);
+            let model = Model::Logistic(Logistic { coefficients: vec![1.0, -0.5], intercept: 0.1 });
+            assert_eq!(score_parallel(&model, &matrix), model.score(&matrix));
+        }
+    }
+}
