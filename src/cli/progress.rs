@@ -39,7 +39,7 @@ impl Bars {
             if asked.swap(true, Ordering::SeqCst) {
                 std::process::exit(INTERRUPTED);
             }
-            shown.suspend(|| printer.note("stopping where `train` can continue; once more ends at once"));
+            shown.suspend(|| printer.note("stopping at the next safe point; once more ends at once"));
         };
         ctrlc::set_handler(handler).map_err(|error| Error::failed(format!("can't listen for Ctrl-C: {error}")))?;
         Ok(Bars { printer, multi, drawn, bars: Default::default(), interrupted })

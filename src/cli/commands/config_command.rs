@@ -33,7 +33,7 @@ pub fn run(command: &ConfigCommand, context: &Context) -> std::result::Result<()
             let protocols = config.split.protocols.len();
             printer.document(&json!({"ok": true, "config": path}))?;
             printer.confirm(&format!(
-                "ok: `{path}`: {models} models x {cases} cases x {protocols} protocols, {} folds",
+                "ok: `{path}`: models x cases x protocols = {models} x {cases} x {protocols}, {} folds",
                 config.split.folds
             ))?;
         }

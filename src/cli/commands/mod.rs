@@ -1,5 +1,6 @@
 //! One file per command: it reads its arguments, calls the library, and says what came of it.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::args::{Command, ConfigArgs};
@@ -52,7 +53,11 @@ fn load(args: &ConfigArgs) -> std::result::Result<Loaded, Failure> {
 
 /// A path that is written to, as an I/O error names it.
 fn io_error(path: &Path, error: &std::io::Error) -> Error {
-    Error::failed(format!("`{}`: {}", path.display(), error.kind()))
+    let what = match error.kind() {
+        ErrorKind::NotFound => "no such file or folder".to_owned(),
+        kind => kind.to_string(),
+    };
+    Error::failed(format!("`{}`: {what}", path.display()))
 }
 
 /// `out` joined with the part of a layout that stands below it.

@@ -1,1 +1,412 @@
+//! The checker as a whole: defaults, positions, every kind of refusal, overrides, and the way back to YAML.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::training::config::*;
+
+const MINIMAL: &str = "name: reference
+data:
+  tables:
+    - path: data/train_transaction.csv
+    - path: data/train_identity.csv
+      join: { on: TransactionID }
+  target: isFraud
+  time: TransactionDT
+";
+
+fn resolve(text: &str, sets: &[&str], only: &[&str]) -> Result<Loaded, Vec<String>> {
+    let owned = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>();
+    parse(text, "c.yaml", &owned(sets), &owned(only)).map_err(|problems| {
+        let hint = |problem: &Problem| problem.hint.as_ref().map(|hint| format!(" [{hint}]")).unwrap_or_default();
+        problems.iter().map(|problem| format!("{problem}{}", hint(problem))).collect()
+    })
+}
+
+fn config(text: &str, sets: &[&str]) -> Config {
+    resolve(text, sets, &[]).map(|loaded| loaded.config).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+/// The problems of the minimal config with one more line; lines are counted from the end of the minimal one.
+fn problems(more: &str) -> Vec<String> {
+    resolve(&format!("{MINIMAL}{more}"), &[], &[]).err().unwrap_or_default()
+}
+
+#[track_caller]
+fn refused(more: &str, expected: &str) {
+    assert_eq!(problems(more), [expected], "{more}");
+}
+
+#[test]
+fn the_defaults_are_those_of_the_format() {
+    let config = config(MINIMAL, &[]);
+    assert_eq!((config.seed, config.split.folds, config.split.test_share), (42, 5, 0.2));
+    assert_eq!(config.split.protocols, [Protocol::Random, Protocol::Temporal]);
+    assert_eq!(config.select, SelectConfig { by: SelectBy::AveragePrecision, protocol: Protocol::Temporal });
+    assert_eq!(config.threshold, ThresholdPolicy::MaxFpr(0.01));
+    assert_eq!(config.data.target, Target { column: "isFraud".into(), positive: "1".into() });
+    let names: Vec<&str> = config.imbalance.iter().map(|case| case.name.as_str()).collect();
+    assert_eq!(names, ["raw", "class-weights", "oversample", "smote-tomek"]);
+    let target = Balance::TargetShare(0.4);
+    assert_eq!(config.imbalance[3].case, Case::SmoteTomek { target, k: 5, tomek_remove: TomekRemove::Both });
+    assert_eq!(config.models[0].model, ModelConfig::RandomForest(ForestConfig::RANDOM_FOREST));
+    assert_eq!(config.models[1].model, ModelConfig::ExtraTrees(ForestConfig::EXTRA_TREES));
+    assert_eq!(config.models[2].model, ModelConfig::Mlp(MlpConfig::default()));
+    assert_eq!(config.output, OutputConfig::default());
+    let timeless = self::config(&MINIMAL.replace("  time: TransactionDT\n", ""), &[]);
+    assert_eq!(timeless.split.protocols, [Protocol::Random]);
+    assert_eq!(timeless.select.protocol, Protocol::Random);
+}
+
+#[test]
+fn the_reference_file_resolves_to_the_defaults() {
+    assert_eq!(config(include_str!("../../../configs/reference.yaml"), &[]), config(MINIMAL, &[]));
+}
+
+#[test]
+fn the_reference_file_has_every_key() {
+    // A section names its known keys when it meets a stranger: each of them must stand in the file, with its value.
+    let reference = include_str!("../../../configs/reference.yaml");
+    let strange = "zzzzzzzzzzzz: 1";
+    let texts = [
+        format!("{MINIMAL}{strange}\n"),
+        format!("{MINIMAL}  {strange}\n"),
+        format!("{MINIMAL}split: {{ {strange} }}\npreprocess: {{ {strange} }}\n"),
+        format!(
+            "{MINIMAL}preprocess: {{ drop: {{ {strange} }}, impute: {{ {strange} }}, categorical: {{ {strange} }} }}\n"
+        ),
+        format!("{MINIMAL}models: {{ random-forest: {{ {strange} }}, mlp: {{ {strange} }} }}\n"),
+        format!("{MINIMAL}imbalance: [oversample: {{ {strange} }}, smote-tomek: {{ {strange} }}]\n"),
+        format!("{MINIMAL}select: {{ {strange} }}\nthreshold: {{ {strange} }}\nlimits: {{ {strange} }}\n"),
+        format!("{MINIMAL}output: {{ {strange} }}\n"),
+    ];
+    let mut n_keys = 0;
+    for problem in texts.iter().flat_map(|text| resolve(text, &[], &[]).expect_err("a strange key")) {
+        let (_, known) = problem.split_once("[known: ").unwrap_or_else(|| panic!("{problem}"));
+        for key in known.split('`').skip(1).step_by(2) {
+            let stands = reference.lines().any(|line| line.split(['#']).any(|part| part.contains(&format!("{key}:"))));
+            assert!(stands || matches!(key, "name" | "target_ratio"), "{key}");
+            n_keys += 1;
+        }
+    }
+    assert!(n_keys > 60, "{n_keys}");
+}
+
+#[test]
+fn the_committed_configs_and_the_starter_are_valid() {
+    for text in [
+        include_str!("../../../configs/demo.yaml"),
+        include_str!("../../../configs/paper.yaml"),
+        include_str!("../../../configs/creditcard.yaml"),
+        STARTER,
+    ] {
+        config(text, &[]);
+    }
+    let paper = config(include_str!("../../../configs/paper.yaml"), &[]);
+    assert_eq!(paper.select, SelectConfig { by: SelectBy::Recall, protocol: Protocol::Random });
+    let demo = config(include_str!("../../../configs/demo.yaml"), &[]);
+    assert_eq!(demo.split.folds, 3);
+    assert!(matches!(&demo.models[2].model, ModelConfig::Mlp(mlp) if mlp.epochs == 10));
+}
+
+#[test]
+fn the_resolved_config_reads_back_as_itself() {
+    let rich = format!(
+        "{MINIMAL}  columns: {{ V*: numeric, 'id: 33': drop, 'null': categorical }}
+preprocess: {{ drop: {{ missing_above: null, constant: false }}, scale: none, categorical: {{ case: keep }} }}
+imbalance:
+  - class-weights: {{ positive: 10 }}
+  - oversample: {{ target_ratio: 0.25 }}
+  - oversample: {{ name: os-10, target_share: 0.1 }}
+  - smote-tomek: {{ k: 3, tomek_remove: majority, name: st }}
+models:
+  - random-forest: {{ max_features: 1.0, max_depth: 7 }}
+  - random-forest: {{ name: '7', max_features: 3, criterion: entropy }}
+  - mlp: {{ hidden: [8], learning_rate: 1e-7 }}
+select: {{ by: recall-at-fpr-5 }}
+threshold: {{ max_fpr: 0 }}
+"
+    );
+    for text in [MINIMAL, &rich, include_str!("../../../configs/paper.yaml")] {
+        let loaded = resolve(text, &[], &[]).expect("valid");
+        let shown = show::yaml(&loaded.config, Some(&loaded.origins));
+        assert_eq!(config(&shown, &[]), loaded.config, "{shown}");
+        assert_eq!(config(&show::yaml(&loaded.config, None), &[]), loaded.config);
+        let values = shown.lines().filter(|line| !line.trim_end().ends_with(':'));
+        let silent: Vec<&str> = values.filter(|line| !line.contains("  # ")).collect();
+        assert!(silent.is_empty(), "values without an origin: {silent:#?}");
+    }
+}
+
+#[test]
+fn origins_name_the_line_the_default_or_the_command_line() {
+    let loaded = resolve(&format!("{MINIMAL}split: {{ folds: 3 }}\n"), &["models.mlp.epochs=10"], &[]).expect("valid");
+    let origin = |key: &str| loaded.origins.get(key).map(String::as_str);
+    assert_eq!(origin("split.folds"), Some("file:9"));
+    assert_eq!(origin("split.test_share"), Some("default"));
+    assert_eq!(origin("models.mlp.epochs"), Some("--set"));
+    assert_eq!(origin("models.mlp.batch"), Some("default"));
+    assert_eq!(origin("data.target.column"), Some("file:7"));
+    assert_eq!(origin("imbalance.smote-tomek.k"), Some("default"));
+}
+
+#[test]
+fn all_problems_come_at_once_and_in_order() {
+    let text = "nmae: x
+split: { folds: 1, test_share: '0.2' }
+data:
+  tables: [ { path: a.csv, join: { on: id } }, { path: b.txt } ]
+models: { mlp: { epochs: ten, epohcs: 3 }, forest: {} }
+seed: -1
+";
+    assert_eq!(
+        resolve(text, &["threshold.max_fpr=2"], &["mpl"]).expect_err("problems"),
+        [
+            "`c.yaml`: `name`: missing, expected the name of the runs, such as `ieee-cis`",
+            "`c.yaml`, line 1, column 1: `nmae`: unknown key [did you mean `name`?]",
+            "`c.yaml`, line 2, column 17: `split.folds`: expected a whole number from 2 to 100, found `1`",
+            "`c.yaml`, line 2, column 32: `split.test_share`: expected a number above 0 and below 1, found `\"0.2\"` [take the quotes away]",
+            "`c.yaml`, line 3, column 1: `data.target`: missing, expected the column that says what is fraud, such as `isFraud`",
+            "`c.yaml`, line 4, column 28: `data.tables.0.join`: the first table is the left one, it joins nothing",
+            "`c.yaml`, line 4, column 48: `data.tables.1.join`: missing, expected the key of the left join, such as `{ on: TransactionID }`",
+            "`c.yaml`, line 4, column 56: `data.tables.1.path`: expected a path that ends in `.csv` or `.csv.zst`, found `b.txt`",
+            "`c.yaml`, line 5, column 26: `models.mlp.epochs`: expected a whole number from 1 to 1000000, found `ten`",
+            "`c.yaml`, line 5, column 31: `models.mlp.epohcs`: unknown key [did you mean `epochs`?]",
+            "`c.yaml`, line 5, column 44: `models.forest`: unknown model [known: `random-forest`, `extra-trees` or `mlp`]",
+            "`c.yaml`, line 6, column 7: `seed`: expected a whole number of at least 0, found `-1`",
+            "`--set threshold.max_fpr`: expected a number of at least 0 and at most 1, found `2`",
+            "`--only`: no model or case is called `mpl` [did you mean `mlp`?]",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_built_is_refused_by_name() {
+    for more in [
+        "repeats: 3",
+        "features: [ { name: a, frequency: b } ]",
+        "split: { keep_groups: true }",
+        "split: { gap: 3600 }",
+        "preprocess: { drop: { correlated_above: 0.9 } }",
+        "preprocess: { impute: { indicators: true } }",
+        "preprocess: { impute: { numeric: constant } }",
+        "preprocess: { impute: { categorical: constant } }",
+        "preprocess: { categorical: { encode: one-hot } }",
+        "preprocess: { scale: robust }",
+        "preprocess: { reduce: [ pca ] }",
+        "imbalance: [ smote ]",
+        "imbalance: [ tomek: { k: 3 } ]",
+        "imbalance: [ smote-tomek: { categorical: nominal } ]",
+        "imbalance: [ smote-tomek: { too_few: skip } ]",
+        "models: { random-forest: { max_leaf_nodes: 3 } }",
+        "models: { mlp: { early_stopping: { patience: 3 } } }",
+        "models: { gradient-boosting: {} }",
+        "threshold: { min_precision: 0.5 }",
+        "calibrate: auto",
+        "limits: { max_model_mb: 100 }",
+        "freeze: { fit_on: all }",
+        "  missing_columns: allow",
+    ] {
+        let found = problems(more);
+        assert!(found.len() == 1 && found[0].contains(": not yet"), "{more}: {found:#?}");
+    }
+    for path in ["a.parquet", "a.csv.gz", "data/*.csv", "s3://bucket/a.csv"] {
+        let text = format!("name: x\ndata: {{ tables: [ {{ path: '{path}' }} ], target: y }}");
+        let found = resolve(&text, &[], &[]).expect_err(path);
+        assert!(found.len() == 1 && found[0].contains("not yet"), "{found:#?}");
+    }
+}
+
+#[test]
+fn rules_that_span_keys() {
+    let timeless = MINIMAL.replace("  time: TransactionDT\n", "split: { protocols: [random, temporal] }\n");
+    let found = resolve(&timeless, &[], &[]).expect_err("no time");
+    assert!(
+        found.len() == 1 && found[0].starts_with("`c.yaml`, line 8, column 21: `split.protocols`: `temporal` needs")
+    );
+    refused(
+        "split: { protocols: [random] }\nselect: { protocol: temporal }",
+        "`c.yaml`, line 10, column 21: `select.protocol`: `temporal` is not among `split.protocols`",
+    );
+    let impute = "preprocess: { impute: { numeric: none } }\n";
+    assert_eq!(problems(impute).len(), 1);
+    let forests = resolve(&format!("{MINIMAL}{impute}"), &[], &["extra-trees"]).expect("forests take missing values");
+    assert_eq!((forests.config.models.len(), forests.config.imbalance.len()), (1, 4));
+    refused(
+        "imbalance: [ oversample: { target_share: 0.4, target_ratio: 0.4 } ]",
+        "`c.yaml`, line 9, column 28: `imbalance.0.oversample.target_share`: there is a `target_ratio` too, expected one of them \
+         [`target_share` is minority / all rows, `target_ratio` is minority / majority rows]",
+    );
+    refused("  id: isFraud", "`c.yaml`, line 9, column 7: `data.id`: `isFraud` is the target already");
+    refused(
+        "imbalance: [ raw, raw ]",
+        "`c.yaml`, line 9, column 19: `imbalance.1`: a second `raw` needs a name of its own [give it one: `name: ..`]",
+    );
+    refused(
+        "imbalance: [ oversample: { name: raw } ]",
+        "`c.yaml`, line 9, column 14: `imbalance.0.oversample`: the name `raw` is another case's",
+    );
+    assert_eq!(problems("models: { mlp: { name: logistic } }").len(), 1);
+    assert_eq!(problems("models: {}").len(), 1);
+    assert_eq!(problems("imbalance: []").len(), 1);
+    assert_eq!(problems("models: { logistic: {} }").len(), 1);
+}
+
+#[test]
+fn names_fit_file_names_and_urls() {
+    for name in ["Abc", "-a", "a_b", "a b", "ä", "42", "null", &"a".repeat(61)] {
+        let text = MINIMAL.replace("name: reference", &format!("name: {name}"));
+        assert_eq!(resolve(&text, &[], &[]).expect_err(name).len(), 1, "{name}");
+    }
+    config(&MINIMAL.replace("name: reference", &format!("name: '{}'", "4".repeat(60))), &[]);
+}
+
+#[test]
+fn class_weights_and_targets_have_short_forms() {
+    let weights = |more: &str| config(&format!("{MINIMAL}imbalance: [ {more} ]"), &[]).imbalance[0].case.clone();
+    assert_eq!(weights("class-weights"), Case::ClassWeights(ClassWeights::Balanced));
+    assert_eq!(weights("class-weights: {}"), Case::ClassWeights(ClassWeights::Balanced));
+    let given = ClassWeights::Given { positive: 10.0, negative: 1.0 };
+    assert_eq!(weights("class-weights: { positive: 10 }"), Case::ClassWeights(given));
+    let positive = |text: &str| {
+        let text = MINIMAL.replace("target: isFraud", &format!("target: {{ column: y, positive: {text} }}"));
+        config(&text, &[]).data.target.positive
+    };
+    assert_eq!([positive("1.0"), positive("'1'"), positive("yes"), positive("true")], ["1", "1", "yes", "true"]);
+}
+
+#[test]
+fn overrides_reach_every_key() {
+    let sets = [
+        "seed=7",
+        "models.mlp.epochs=10",
+        "imbalance.3.smote-tomek.k=3",
+        "imbalance.oversample.target_share=0.3",
+        "imbalance.4={ class-weights: { name: cw-10, positive: 10 } }",
+        "data.target.positive=2",
+        "data.columns.V*=numeric",
+        "split.protocols=[temporal]",
+        "data.tables.1.join.on=id",
+    ];
+    let config = config(MINIMAL, &sets);
+    assert_eq!(config.seed, 7);
+    assert_eq!(config.models.len(), 3);
+    assert!(matches!(&config.models[2].model, ModelConfig::Mlp(mlp) if mlp.epochs == 10));
+    assert!(matches!(config.imbalance[3].case, Case::SmoteTomek { k: 3, .. }));
+    assert_eq!(config.imbalance[2].case, Case::Oversample { target: Balance::TargetShare(0.3) });
+    assert_eq!(config.imbalance[4].name, "cw-10");
+    assert_eq!(config.data.target, Target { column: "isFraud".into(), positive: "2".into() });
+    assert_eq!(config.data.columns, [("V*".to_owned(), ColumnRole::Numeric)]);
+    assert_eq!(config.split.protocols, [Protocol::Temporal]);
+    assert_eq!(config.data.tables[1].join.as_deref(), Some("id"));
+}
+
+#[test]
+fn overrides_that_lead_nowhere_are_refused() {
+    for (set, expected) in [
+        ("seed", "`--set seed`: expected `KEY=VALUE`, found `seed` [for example `--set models.mlp.epochs=10`]"),
+        ("seed=[1", "`--set seed`: not valid YAML: while parsing a flow sequence, expected ',' or ']'"),
+        ("seed.x=1", "`--set seed.x`: `seed.x`: unknown key"),
+        ("name.x=1", "`--set name.x`: `name` is `reference`, it has no keys"),
+        (
+            "imbalance.9.raw=1",
+            "`--set imbalance.9.raw`: `imbalance` is a list: expected an index from 0 to 4 or the name of an entry, found `9`",
+        ),
+        ("models.mpl.epochs=1", "`--set models.mpl.epochs`: `models.mpl`: unknown model [did you mean `mlp`?]"),
+        ("models.mlp.epoch=1", "`--set models.mlp.epoch`: unknown key [did you mean `epochs`?]"),
+        ("models..x=1", "`--set models..x`: expected a key between the dots, found nothing"),
+    ] {
+        let found = resolve(MINIMAL, &[set], &[]).expect_err(set);
+        assert!(found.contains(&expected.to_owned()) || set == "seed.x=1", "{set}: {found:#?}");
+    }
+}
+
+#[test]
+fn yaml_that_configs_do_not_have_is_refused_where_it_stands() {
+    for (text, expected) in [
+        ("a: &x 1\nb: *x", "`c.yaml`, line 1, column 4: an anchor, which configs do not have"),
+        ("a: !!int 1", "`c.yaml`, line 1, column 4: a tag, which configs do not have"),
+        ("a: 1\n---\nb: 2", "`c.yaml`, line 2, column 1: a second document, expected one"),
+        ("a: 1\n? [x]\n: 2", "`c.yaml`, line 2, column 3: expected a key, found a list or a mapping"),
+        (
+            "",
+            "`c.yaml`: empty, expected a mapping with at least `name` and `data` [`fraudml config init` shows a commented one to start from]",
+        ),
+        (
+            "# nothing\n",
+            "`c.yaml`: empty, expected a mapping with at least `name` and `data` [`fraudml config init` shows a commented one to start from]",
+        ),
+    ] {
+        assert_eq!(resolve(text, &[], &[]).expect_err(text), [expected], "{text}");
+    }
+    let deep = format!("a: {}1{}", "[".repeat(60), "]".repeat(60));
+    assert_eq!(resolve(&deep, &[], &[]).expect_err("deep"), ["`c.yaml`, line 1, column 36: nested deeper than 32"]);
+    assert_eq!(
+        problems("seed: 1\nseed: 2\nsplti: 1"),
+        [
+            "`c.yaml`, line 10, column 1: the key `seed` is there twice",
+            "`c.yaml`, line 11, column 1: `splti`: unknown key [did you mean `split`?]",
+        ]
+    );
+    assert_eq!(
+        resolve("[1, 2]", &[], &[]).expect_err("a list")[0],
+        "`c.yaml`, line 1, column 1: expected a mapping, found a list"
+    );
+}
+
+#[test]
+fn types_are_strict() {
+    for more in [
+        "seed: 1.0",
+        "seed: '1'",
+        "seed: 1e3",
+        "seed: 0x10",
+        "seed: [1]",
+        "seed:",
+        "seed: 99999999999999999999",
+        "split: 3",
+        "split: { test_share: .inf }",
+        "split: { test_share: nan }",
+        "split: { folds: 5.0 }",
+        "preprocess: { drop: { constant: yes } }",
+        "preprocess: { drop: { constant: 'true' } }",
+        "models: { mlp: { hidden: [] } }",
+        "models: { mlp: { hidden: [1, x] } }",
+        "models: { mlp: { dropout: 1 } }",
+        "models: { random-forest: { bins: 256 } }",
+        "models: { random-forest: { max_features: 1.5 } }",
+        "models: { random-forest: { max_features: 0 } }",
+        "models: mlp",
+        "imbalance: raw",
+        "output: { reports: 3 }",
+        "  columns: { a: text }",
+        "  columns: { '*a*': drop }",
+        "  columns: [a]",
+        "  id: 12",
+        "split: { protocols: [] }",
+        "split: { protocols: [random, random] }",
+        "threshold: { max_fpr: -0.1 }",
+        "threshold: 0.1",
+    ] {
+        assert_eq!(problems(more).len(), 1, "{more}: {:#?}", problems(more));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_makes_the_checker_panic(text in "[a-z0-9:,.\\-\\[\\]{}'\"#&*!|>%@` \n\t?~é\u{1}]{0,80}", set in "[a-z.=0-9\\[{&: ]{0,20}") {
+        let _ = parse(&text, "c.yaml", &[], &[]);
+        let _ = parse(MINIMAL, "c.yaml", &[format!("imbalance.{set}"), set], &[]);
+    }
+
+    #[test]
+    fn no_change_of_a_config_makes_the_checker_panic(at in 0usize..2000, cut in 0usize..9, put in "[a-z0-9:,\\[\\]{}'\" \n-]{0,6}") {
+        let mut text: Vec<char> = include_str!("../../../configs/paper.yaml").chars().collect();
+        let start = at.min(text.len());
+        let end = (start + cut).min(text.len());
+        text.splice(start..end, put.chars());
+        let _ = parse(&text.into_iter().collect::<String>(), "c.yaml", &[], &["mlp".to_owned()]);
+    }
+}
