@@ -20,7 +20,7 @@ for file in report.html report.md report.json table1.csv table1.md table1.json e
 for file in preprocessor.json model.safetensors golden.json openwhisk/image.tar openwhisk/manifest.yaml openwhisk/deploy.sh openwhisk/serverless.yml; do
   check "$file" test -s "$bundle/$file"
 done
-for file in run.json config.json schema.json cells.json leaderboard.json leaderboard.csv splits/random.csv splits/temporal.csv timings.jsonl; do
+for file in run.json config.yaml schema.json cells.json leaderboard.json leaderboard.csv splits/random.csv splits/temporal.csv timings.jsonl; do
   check "$file" sh -c "test -s experiments/demo-*/$file"
 done
 echo "$passed passed, $failed failed"

@@ -20,7 +20,7 @@ pub struct Config {
     pub preprocess: PreprocessConfig,
     /// In the order of the config; names are unique.
     pub imbalance: Vec<NamedCase>,
-    /// In the order of the config; the logistic baseline is not listed, it always runs (raw and class-weights).
+    /// In the order of the config, and then the logistic baseline, unless `--only` names other models.
     pub models: Vec<NamedModel>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,

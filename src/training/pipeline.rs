@@ -27,13 +27,14 @@ pub struct Trained {
     pub reports: PathBuf,
 }
 
-/// The whole offline phase; continues what is unfinished.
-pub fn train(config: &Config, progress: &dyn Progress) -> Result<Trained> {
+/// The whole offline phase; continues what is unfinished. `resolved` is the config as YAML, kept with the run.
+pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
     let store = open_outputs(config)?;
     let data = read::read(&config.data, progress)?;
     let splits = split_all(config, &data)?;
     checks::before_fitting(config, &splits, progress)?;
     let mut run = Run::open(config, &data)?;
+    run.write("config.yaml", resolved.as_bytes())?;
     let eda = explore::explore(&data.dataset);
     run.write_splits(&data, &splits)?;
     run.write_cells(&plan(config, &data, &splits))?;
@@ -121,7 +122,7 @@ fn publish(
     eda: Option<&Eda>,
 ) -> Result<(PathBuf, RunReport)> {
     let Outcome { report, losses, .. } = assemble(run, store)?;
-    run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard).as_bytes())?;
+    run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard)?.as_bytes())?;
     run.write("selection.json", &to_json(&serde_json::json!({
         "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
     })))?;

@@ -69,15 +69,17 @@ macro_rules! row_view {
             pub fn labels(&self) -> Vec<u8> {
                 self.rows.iter().map(|&row| self.dataset.labels[row as usize]).collect()
             }
-
-            pub(in crate::training) fn dataset(&self) -> &Arc<Dataset> {
-                &self.dataset
-            }
         }
     };
 }
 row_view!(TrainRows);
 row_view!(HeldOutRows);
+
+impl TrainRows {
+    pub(in crate::training) fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+}
 
 /// Prepared training rows, and the only thing a resampler or a learner takes.
 ///

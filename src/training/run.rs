@@ -1,7 +1,7 @@
 //! A run: its folder, its id, and what is written there beside the cells.
 //!
 //! Run id = `<name>-<8 hex of config and data>`: where files lie and where results go does not count, their content
-//! does. `experiments/<run-id>/` holds `run.json`, `config.json`, `schema.json`, `splits/`, `cells.json`,
+//! does. `experiments/<run-id>/` holds `run.json`, `config.yaml`, `schema.json`, `splits/`, `cells.json`,
 //! `leaderboard.{csv,json}`, `selection.json` and `timings.jsonl`.
 
 use std::path::{Path, PathBuf};
@@ -85,7 +85,6 @@ impl Run {
             threads: rayon::current_num_threads(),
         };
         let run = Run { folder, file };
-        run.write("config.json", &to_json(config))?;
         run.write("schema.json", &to_json(&data.schema))?;
         Ok(run)
     }

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::{Context, load, table_width};
 use crate::cli::args::TrainArgs;
+use crate::cli::config::show;
 use crate::cli::diagnostics::Failure;
 use crate::training::pipeline::{self, Trained};
 use crate::training::{explore, report};
@@ -11,7 +12,7 @@ use crate::training::{explore, report};
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
     let loaded = load(&args.config)?;
     let progress = context.progress()?;
-    let trained = pipeline::train(&loaded.config, &progress)?;
+    let trained = pipeline::train(&loaded.config, &show::yaml(&loaded.config, None), &progress)?;
     context.printer.document(&json!({
         "run": trained.run.file.run_id,
         "bundle": trained.run.file.bundle,

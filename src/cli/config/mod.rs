@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use crate::training::config::{Config, Origins};
+use crate::training::config::{Config, ModelConfig, NamedModel, Origins};
 
 mod check;
 mod data;
@@ -93,6 +93,7 @@ pub fn parse(text: &str, name: &str, sets: &[String], only: &[String]) -> Result
     add_defaults(&mut root);
     let keys = overrides::apply(&mut root, sets, &report);
     let mut config = check::config(&report, &root);
+    config.models.push(NamedModel { name: "logistic".into(), model: ModelConfig::Logistic });
     only::narrow(&mut config, only, &report);
     check::grid(&report, &config);
     let problems = report.problems(name, &keys);

@@ -11,9 +11,7 @@ pub(super) fn narrow(config: &mut Config, only: &[String], report: &Report) {
     let known: Vec<&str> = config.models.iter().map(|model| model.name.as_str()).collect();
     let known: Vec<&str> = known.into_iter().chain(config.imbalance.iter().map(|case| case.name.as_str())).collect();
     for name in &names {
-        if *name == "logistic" {
-            report.refuse(Place::Only, "", Refusal::new("the logistic baseline always runs, it can't be asked for"));
-        } else if !known.contains(name) {
+        if !known.contains(name) {
             let hint = did_you_mean(name, known.iter().copied());
             let hint = hint.unwrap_or_else(|| format!("known: {}", one_of(known.iter().copied())));
             let message = format!("no model or case is called `{}`", excerpt(name));

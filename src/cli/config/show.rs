@@ -25,7 +25,8 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
         page.entry("imbalance", kind, &case.name, &settings);
     }
     page.line(0, "models:", None);
-    for model in &config.models {
+    // The baseline has no place in the file: it runs without being listed.
+    for model in config.models.iter().filter(|model| !matches!(model.model, ModelConfig::Logistic)) {
         page.entry("models", model.model.kind().as_str(), &model.name, &model_settings(&model.model));
     }
     let ThresholdPolicy::MaxFpr(max_fpr) = config.threshold;

@@ -184,7 +184,8 @@ mod tests {
     fn learns_what_is_not_linear_and_repeats_itself() {
         let set = exclusive_or(1000);
         let (mlp, losses) = train(&config(), &set, Seed::new(1), &Silent).unwrap();
-        let right = mlp.score(set.matrix()).iter().zip(set.labels()).filter(|(score, label)| (**score >= 0.5) == (**label == 1));
+        let scores = mlp.score(set.matrix());
+        let right = scores.iter().zip(set.labels()).filter(|(score, label)| (**score >= 0.5) == (**label == 1));
         assert!(right.count() > 940, "loss {losses:?}");
         assert!(losses[59] < losses[0] / 2.0);
         assert_eq!(train(&config(), &set, Seed::new(1), &Silent).unwrap().0, mlp);

@@ -47,11 +47,15 @@ impl Learner for ModelConfig {
     }
 }
 
-/// The raw scores of all rows by all threads: the bits of [`Classifier::score`], in order.
+/// Rows per task: enough work to share out, little enough to copy.
+const ROWS_PER_TASK: usize = 4096;
+
+/// The raw scores of all rows on all threads; the bits are those of one thread.
 pub fn score_parallel(model: &Model, matrix: &FeatureMatrix) -> Vec<f32> {
-    const ROWS: usize = 2048;
-    let block = |values: &[f32]| model.score(&FeatureMatrix::new(matrix.names().clone(), values.to_vec()));
-    matrix.values().par_chunks(ROWS * matrix.n_features()).flat_map_iter(block).collect()
+    let blocks = matrix.values().par_chunks(ROWS_PER_TASK * matrix.n_features());
+    let scores: Vec<Vec<f32>> =
+        blocks.map(|block| model.score(&FeatureMatrix::new(matrix.names().clone(), block.to_vec()))).collect();
+    scores.concat()
 }
 
 #[cfg(test)]

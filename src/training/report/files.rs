@@ -15,7 +15,7 @@ pub fn files(report: &RunReport, losses: &[LossCurve]) -> Result<BTreeMap<String
         ("report.json", report_json(report)?),
         ("table1.csv", table1_csv(&report.leaderboard)?),
         ("table1.md", table1_md(report)),
-        ("table1.json", table1_json(report)?),
+        ("table1.json", table1_json(&report.leaderboard)?),
     ];
     files.extend(texts.map(|(name, text)| (name.to_owned(), text.into_bytes())));
     Ok(files)

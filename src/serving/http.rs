@@ -1,0 +1,141 @@
+//! The sockets under [`protocol`](super::protocol): HTTP/1.1 by hyper, whole bodies in and out.
+//!
+//! One thread moves bytes; requests are answered on a small pool, so that a long batch never keeps a short one waiting at
+//! the door. Every answer carries a Content-Length (OpenWhisk takes a chunked one for none at all). Limits: a request's
+//! head must arrive within a minute, its body within another; what is too large is read to a bound and refused.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::protocol::{Action, MAX_BODY_BYTES, Reply, SENTINEL};
+
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A refused body is still read this far, for a client that is cut off while it sends never reads the refusal.
+const MAX_DISCARDED_BYTES: usize = 64 << 20;
+
+/// Out of file descriptors, most likely: wait for a connection to end.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Serves until SIGTERM or SIGINT, which end it at once, also as PID 1 of a container; returns the signal's number.
+pub fn serve(listener: TcpListener, action: Action) -> io::Result<i32> {
+    let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(n_workers).build()?;
+    let ended = runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(accept(listener, Arc::new(action)));
+        let ended = poll_fn(|context| match (terminate.poll_recv(context), interrupt.poll_recv(context)) {
+            (Poll::Ready(_), _) => Poll::Ready(15),
+            (_, Poll::Ready(_)) => Poll::Ready(2),
+            _ => Poll::Pending,
+        });
+        Ok(ended.await)
+    });
+    runtime.shutdown_background();
+    ended
+}
+
+async fn accept(listener: tokio::net::TcpListener, action: Arc<Action>) -> Infallible {
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(true);
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        // Answers are single small writes: waiting to fill a segment only adds latency.
+        let _ = stream.set_nodelay(true);
+        let action = Arc::clone(&action);
+        let service = service_fn(move |request| answer(Arc::clone(&action), request));
+        // A connection that breaks concerns its client alone.
+        tokio::spawn(http.serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn answer(action: Arc<Action>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+    let body = tokio::time::timeout(BODY_TIMEOUT, whole(body)).await;
+    let (keep, refusal) = match &body {
+        Ok(Ok(body)) if body.len() <= MAX_BODY_BYTES => (true, None),
+        Ok(Ok(_)) => (false, Some((413, "the request is larger than 1 MiB"))),
+        Ok(Err(_)) => (false, Some((400, "the request's body is broken"))),
+        Err(_) => (false, Some((408, "the request's body came too slowly"))),
+    };
+    let worked = tokio::task::spawn_blocking(move || {
+        let reply = match (refusal, body) {
+            (None, Ok(Ok(body))) => action.reply(&method, &path, &body),
+            (refusal, _) => {
+                let (status, message) = refusal.unwrap_or((400, "the request is broken"));
+                Reply::unread(&path, status, message)
+            }
+        };
+        print(&reply);
+        reply
+    });
+    let reply = match worked.await {
+        Ok(reply) => reply,
+        Err(_) => {
+            let reply = Reply::unread("/run", 502, "the action failed, which is a bug");
+            print(&reply);
+            reply
+        }
+    };
+    Ok(response(reply, keep))
+}
+
+/// Collects a body; one that is too large comes back one byte longer than allowed, read to its end but not kept.
+async fn whole(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
+    let (mut kept, mut n_bytes) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        n_bytes += data.len();
+        let room = (MAX_BODY_BYTES + 1).saturating_sub(kept.len());
+        kept.extend_from_slice(&data[..data.len().min(room)]);
+        if n_bytes > MAX_DISCARDED_BYTES {
+            break;
+        }
+    }
+    Ok(kept)
+}
+
+fn response(reply: Reply, keep: bool) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+    *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if !keep {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Log line and sentinels, each stream in one write and flushed: the platform may read the log as soon as it has the
+/// answer. Both locks are held together, so that the ends of parallel activations stay in groups. A closed stream is
+/// nobody's request.
+fn print(reply: &Reply) {
+    let (mut stdout, mut stderr) = (io::stdout().lock(), io::stderr().lock());
+    let end = if reply.ends_activation { format!("{SENTINEL}\n") } else { String::new() };
+    let log = reply.log.as_ref().map(|line| format!("{line}\n")).unwrap_or_default();
+    if !end.is_empty() {
+        let _ = stdout.write_all(end.as_bytes()).and_then(|()| stdout.flush());
+    }
+    if !(log.is_empty() && end.is_empty()) {
+        let _ = stderr.write_all(format!("{log}{end}").as_bytes());
+    }
+}

@@ -1,0 +1,322 @@
+//! The tool from outside, on small data: bad input (exit code, words, nothing half-written), resume after Ctrl-C and
+//! kill -9, parity of `predict` with the runner, replay.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+const FRAUDML: &str = env!("CARGO_BIN_EXE_fraudml");
+
+fn fraudml(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(FRAUDML).args(arguments).current_dir(folder).env("NO_COLOR", "1").output().expect("fraudml runs")
+}
+
+fn ok(folder: &Path, arguments: &[&str]) -> String {
+    let output = fraudml(folder, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Relative paths and contents of all files below a folder.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(at) = open.pop() {
+        for entry in fs::read_dir(&at).expect("folder").flatten() {
+            let path = entry.path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => drop(found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).expect("file"))),
+            }
+        }
+    }
+    found
+}
+
+/// What must be equal in two runs: all but times, threads and paths of output.
+fn lasting(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = files(folder);
+    found.retain(|path, _| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        !["run.json", "timings.jsonl"].contains(&name.as_str()) && !name.starts_with(".writing-")
+    });
+    found
+}
+
+/// 60 rows, every sixth a fraud, one telling column; time ascends.
+fn rows() -> Vec<String> {
+    let row = |at: usize| {
+        let fraud = u8::from(at % 6 == 0);
+        format!("{at},{fraud},{},{}.5,{}", at * 10, at % 7 + usize::from(fraud) * 5, ["visa", "amex", ""][at % 3])
+    };
+    (0..60).map(row).collect()
+}
+
+const HEADER: &str = "id,fraud,time,amount,card";
+
+fn write_rows(folder: &Path, rows: &[String]) {
+    fs::write(folder.join("train.csv"), format!("{HEADER}\n{}\n", rows.join("\n"))).expect("data");
+}
+
+fn config(extra: &str) -> String {
+    format!(
+        "name: tiny\ndata:\n  tables: [ {{ path: train.csv }} ]\n  target: fraud\n  id: id\n  time: time\n\
+         split: {{ folds: 2, protocols: [random] }}\nimbalance: [ raw ]\nmodels:\n  random-forest: {{ trees: 5 }}\n{extra}"
+    )
+}
+
+struct Case {
+    folder: tempfile::TempDir,
+}
+
+impl Case {
+    fn new() -> Case {
+        let case = Case { folder: tempfile::tempdir().expect("folder") };
+        write_rows(case.path(), &rows());
+        case.config("");
+        case
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn config(&self, extra: &str) {
+        fs::write(self.path().join("c.yaml"), config(extra)).expect("config");
+    }
+
+    /// Changes some rows.
+    fn rows(&self, change: impl Fn(usize, &mut String)) {
+        let mut rows = rows();
+        rows.iter_mut().enumerate().for_each(|(at, row)| change(at, row));
+        write_rows(self.path(), &rows);
+    }
+
+    /// `train` fails with exit code 2, these words, an empty stdout, and writes no run.
+    fn refused(&self, expected: &str) {
+        let output = fraudml(self.path(), &["train", "--config", "c.yaml"]);
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(stderr.trim_end(), expected.trim_end());
+        assert_eq!(output.status.code(), Some(2));
+        assert!(output.stdout.is_empty());
+        let written: Vec<PathBuf> = files(self.path()).into_keys().filter(|path| path.components().count() > 1).collect();
+        assert!(written.is_empty(), "half-written: {written:?}");
+    }
+}
+
+#[test]
+fn the_plain_case_trains() {
+    let case = Case::new();
+    let stdout = ok(case.path(), &["train", "--config", "c.yaml"]);
+    assert!(stdout.contains("random-forest"), "{stdout}");
+}
+
+#[test]
+fn a_missing_file() {
+    let case = Case::new();
+    fs::remove_file(case.path().join("train.csv")).unwrap();
+    case.refused("");
+}
+
+#[test]
+fn a_target_that_is_not_there() {
+    let case = Case::new();
+    case.config("");
+    fs::write(case.path().join("c.yaml"), config("").replace("target: fraud", "target: frauds")).unwrap();
+    case.refused("");
+}
+
+#[test]
+fn a_constant_target() {
+    let case = Case::new();
+    case.rows(|_, row| *row = row.replacen(",1,", ",0,", 1));
+    case.refused("");
+}
+
+#[test]
+fn a_three_valued_target() {
+    let case = Case::new();
+    case.rows(|at, row| {
+        if at == 31 {
+            *row = row.replacen(",0,", ",2,", 1);
+        }
+    });
+    case.refused("");
+}
+
+#[test]
+fn a_ragged_row() {
+    let case = Case::new();
+    case.rows(|at, row| {
+        if at == 9 {
+            row.truncate(row.rfind(',').unwrap());
+        }
+    });
+    case.refused("");
+}
+
+#[test]
+fn a_word_in_a_number_column() {
+    let case = Case::new();
+    case.rows(|at, row| {
+        if at == 20 {
+            *row = "20,0,200,\"12,5\",visa".into();
+        }
+    });
+    case.refused("");
+}
+
+#[test]
+fn a_label_that_is_missing() {
+    let case = Case::new();
+    case.rows(|at, row| {
+        if at == 5 {
+            *row = row.replacen(",0,", ",,", 1);
+        }
+    });
+    case.refused("");
+}
+
+#[test]
+fn repeated_join_keys() {
+    let case = Case::new();
+    fs::write(case.path().join("identity.csv"), "id,device\n3,a\n4,b\n3,c\n").unwrap();
+    let joined = "tables: [ { path: train.csv }, { path: identity.csv, join: { on: id, how: left } } ]";
+    fs::write(case.path().join("c.yaml"), config("").replace("tables: [ { path: train.csv } ]", joined)).unwrap();
+    case.refused("");
+}
+
+#[test]
+fn too_few_frauds_for_the_folds() {
+    let case = Case::new();
+    case.rows(|at, row| {
+        if at > 6 {
+            *row = row.replacen(",1,", ",0,", 1);
+        }
+    });
+    case.refused("");
+}
+
+#[test]
+fn too_few_frauds_for_the_neighbours() {
+    let case = Case::new();
+    let text = config("").replace("[ raw ]", "[ smote-tomek: { target_share: 0.4, k: 5 } ]");
+    fs::write(case.path().join("c.yaml"), text).unwrap();
+    case.refused("");
+}
+
+#[test]
+fn an_output_folder_that_cannot_be_written() {
+    let case = Case::new();
+    fs::write(case.path().join("taken"), "a file").unwrap();
+    case.config("output: { artifacts: taken/artifacts }\n");
+    case.refused("");
+}
+
+#[test]
+fn a_bundle_changed_by_one_byte_is_refused_whichever_byte_it_is() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let bundle = fs::read_dir(case.path().join("artifacts")).unwrap().flatten().next().expect("a bundle").path();
+    ok(case.path(), &["predict", "train.csv"]);
+    for name in ["manifest.json", "preprocessor.json", "model.safetensors", "golden.json"] {
+        let path = bundle.join(name);
+        let bytes = fs::read(&path).unwrap();
+        for at in [0, bytes.len() / 3, bytes.len() / 2, bytes.len() - 1] {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            fs::write(&path, &changed).unwrap();
+            let output = fraudml(case.path(), &["predict", "train.csv"]);
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{name} byte {at}: {stderr}");
+            assert!(stderr.contains(name) && stderr.contains("hint:"), "{name} byte {at}: {stderr}");
+        }
+        fs::write(&path, &bytes).unwrap();
+    }
+    ok(case.path(), &["predict", "train.csv"]);
+}
+
+#[test]
+fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let csv = ok(case.path(), &["predict", "train.csv"]);
+    assert_eq!(csv.lines().count(), 61);
+    let record = |row: &String| {
+        let cells: Vec<&str> = row.split(',').collect();
+        // Numbers as numbers in one row, as text in the next: web parameters are strings.
+        let amount = if cells[0].len() == 1 { cells[3].to_owned() } else { format!("\"{}\"", cells[3]) };
+        format!("{{\"id\": {}, \"amount\": {amount}, \"card\": \"{}\", \"__ow_method\": \"post\"}}\n", cells[0], cells[4])
+    };
+    fs::write(case.path().join("rows.jsonl"), rows().iter().map(record).collect::<String>()).unwrap();
+    let lines = ok(case.path(), &["predict", "rows.jsonl"]);
+    for (csv, json) in csv.lines().skip(1).zip(lines.lines()) {
+        let score = csv.split(',').nth(1).unwrap();
+        assert!(json.contains(&format!("\"score\":{score},")), "{csv} {json}");
+    }
+}
+
+/// A grid of some seconds.
+fn slow_grid(folder: &Path) {
+    ok(folder, &["synth", "--rows", "3000", "--seed", "3", "--out", "data", "--quiet"]);
+    let text = "name: slow\ndata:\n  tables:\n    - path: data/train_transaction.csv\n  target: isFraud\n  id: TransactionID\n\
+                \x20 time: TransactionDT\nsplit: { folds: 2 }\nimbalance: [ raw, class-weights, oversample: { target_share: 0.4 } ]\n\
+                models:\n  random-forest: { trees: 30 }\n  extra-trees: { trees: 30 }\n";
+    fs::write(folder.join("c.yaml"), text).unwrap();
+}
+
+fn n_cells(folder: &Path) -> usize {
+    let cells = fs::read_dir(folder.join("experiments/cells")).into_iter().flatten().flatten();
+    cells.filter(|entry| entry.path().join("cell.json").exists()).count()
+}
+
+/// Starts a training and stops it by a signal once some cells are there; how it ended.
+fn interrupted_after(folder: &Path, n_finished: usize, signal: &str) -> Option<i32> {
+    let mut child = Command::new(FRAUDML)
+        .args(["train", "--config", "c.yaml", "--quiet"])
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("fraudml runs");
+    let started = Instant::now();
+    while n_cells(folder) < n_finished && started.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let stopped = Command::new("kill").args([signal, &child.id().to_string()]).status().expect("kill runs");
+    assert!(stopped.success(), "the training ended before it could be stopped");
+    child.wait().expect("child").code()
+}
+
+#[test]
+fn a_run_that_was_stopped_at_any_moment_ends_with_the_same_bytes() {
+    let (undisturbed, disturbed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    slow_grid(undisturbed.path());
+    slow_grid(disturbed.path());
+    ok(undisturbed.path(), &["train", "--config", "c.yaml", "--quiet"]);
+
+    assert_eq!(interrupted_after(disturbed.path(), 2, "-INT"), Some(130));
+    let after_interrupt = n_cells(disturbed.path());
+    assert!(after_interrupt >= 2);
+    for n_finished in [after_interrupt + 3, after_interrupt + 9] {
+        assert_eq!(interrupted_after(disturbed.path(), n_finished, "-KILL"), None);
+        assert!(n_cells(disturbed.path()) >= n_finished, "finished cells stay");
+    }
+    let evaluated = fraudml(disturbed.path(), &["evaluate"]);
+    assert_eq!(evaluated.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&evaluated.stderr).contains("cells are missing"));
+
+    ok(disturbed.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let (expected, found) = (lasting(undisturbed.path()), lasting(disturbed.path()));
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.keys().collect::<Vec<_>>());
+    for (path, bytes) in &expected {
+        assert!(found[path] == *bytes, "{} differs", path.display());
+    }
+    // Nothing is left to do: no cell is written again.
+    let cells = files(&disturbed.path().join("experiments/cells"));
+    let said = fraudml(disturbed.path(), &["train", "--config", "c.yaml", "--no-progress"]);
+    assert!(String::from_utf8_lossy(&said.stderr).contains("42 of 42 cells are finished already"), "{said:?}");
+    assert_eq!(cells, files(&disturbed.path().join("experiments/cells")));
+}
