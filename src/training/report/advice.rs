@@ -5,7 +5,7 @@
 
 use super::table::{clean, count, figure, percent};
 use super::{RunReport, distinct};
-use crate::training::evaluate::LeaderboardRow;
+use crate::training::evaluate::{LeaderboardRow, OptimismGap};
 
 /// Below this the labels at 0.5 miss half of the fraud.
 const LOW_RECALL: f64 = 0.5;
@@ -78,9 +78,7 @@ fn optimism(report: &RunReport) -> Option<String> {
     if report.selection.protocol != "random" {
         return None;
     }
-    let same = |gap: &&crate::training::evaluate::OptimismGap| {
-        gap.model == report.selection.model && gap.case == report.selection.case
-    };
+    let same = |gap: &&OptimismGap| gap.model == report.selection.model && gap.case == report.selection.case;
     let gap = report.optimism.iter().find(same)?.auc_gap.filter(|&gap| gap > LARGE_AUC_GAP)?;
     Some(format!(
         "the random protocol flatters the winner's AUC by {}: set `select.protocol` to `temporal` to choose for the future",

@@ -3,7 +3,8 @@
 //! In: points of the final fits. Out: a drawing; cases keep colour and symbol over all panels. Long curves are thinned to
 //! a thousandth of the axis, which no eye sees.
 
-use super::drawing::{Align, Drawing, Frame, GRID, INK, PAPER, SOFT, color, shorten, text_width, ticks};
+use super::axes::{Frame, ticks};
+use super::drawing::{Align, Drawing, GRID, INK, PAPER, SOFT, color, shorten, text_width};
 use super::plots::not_run;
 use super::table::figure;
 use super::{Curves, LossCurve, RunReport, distinct, table1};

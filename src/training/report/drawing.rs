@@ -1,9 +1,10 @@
 //! A drawing is a list of marks in pixels, drawn by plotters as SVG or PNG: both are the same picture.
 //!
 //! In: marks, origin at the upper left, text sizes in em pixels. Out: an SVG document, or a PNG at twice the pixels. The
-//! embedded font stands in for system fonts (SVG names `sans-serif` first fitted with it). Same marks, same bytes.
+//! embedded font is drawn into PNGs and measures text for both; an SVG names `sans-serif`. Same marks, same bytes.
 //!
-//! PNG: drawn at four times the size and averaged, because plotters' bitmap lines have hard edges.
+//! plotters places marks at whole pixels and its bitmap lines have hard edges: SVG is drawn four times as large and shown
+//! in the asked size by its view box, PNG is drawn four times as large and averaged to twice.
 
 use std::fmt::Display;
 
@@ -24,9 +25,13 @@ const FAMILY: &str = "sans-serif";
 const SVG_EM: f64 = 1.24;
 /// Ascent + descent of the font per em, what the bitmap backend calls size.
 const FONT_HEIGHT: f64 = 1.164;
+/// SVG units per drawing pixel.
+const SVG_SCALE: f64 = 4.0;
 /// PNG pixels per drawing pixel, and raster pixels per PNG pixel.
 const PNG_SCALE: usize = 2;
 const SUPERSAMPLE: usize = 2;
+/// What a long path may move when points are left out, in drawing pixels.
+const TOLERANCE: f64 = 0.15;
 
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
 pub(super) const SOFT: RGBColor = RGBColor(95, 95, 95);
@@ -77,6 +82,7 @@ impl Drawing {
 
     pub fn line(&mut self, points: Vec<Point>, color: RGBColor, width: f64) {
         if points.len() > 1 {
+            let points = simplify(&points, TOLERANCE);
             self.marks.push(Mark::Line { points, color, width });
         }
     }
@@ -127,11 +133,13 @@ impl Drawing {
     pub fn svg(&self) -> Result<Vec<u8>> {
         let mut text = String::new();
         {
-            let size = (self.width.round() as u32, self.height.round() as u32);
-            let area = SVGBackend::with_string(&mut text, size).into_drawing_area();
-            self.draw(&area, Scale { pixels: 1.0, em: SVG_EM, drop: 0.0 })?;
+            let size = [self.width, self.height].map(|side| (side * SVG_SCALE).round() as u32);
+            let area = SVGBackend::with_string(&mut text, size.into()).into_drawing_area();
+            self.draw(&area, Scale { pixels: SVG_SCALE, em: SVG_EM, drop: 0.0 })?;
         }
-        Ok(text.into_bytes())
+        let [width, height] = [self.width, self.height].map(|side| side.round());
+        let body = text.find(" viewBox=").map(|at| &text[at..]).unwrap_or_default();
+        Ok(format!("<svg width=\"{width}\" height=\"{height}\"{body}").into_bytes())
     }
 
     pub fn png(&self) -> Result<Vec<u8>> {
@@ -237,10 +245,38 @@ fn encode(pixels: &[u8], width: usize, height: usize) -> Result<Vec<u8>> {
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(png::ColorType::Rgb);
     encoder.set_depth(png::BitDepth::Eight);
+    // Flat areas: equal bytes compress better than their differences to neighbours.
+    encoder.set_compression(png::Compression::Default);
+    encoder.set_filter(png::FilterType::NoFilter);
     let mut writer = encoder.write_header().map_err(plot_error)?;
     writer.write_image_data(pixels).map_err(plot_error)?;
     writer.finish().map_err(plot_error)?;
     Ok(bytes)
+}
+
+/// The points of a path that keep it within `tolerance` (Ramer 1972; Douglas and Peucker 1973).
+fn simplify(path: &[Point], tolerance: f64) -> Vec<Point> {
+    let mut keep = vec![false; path.len()];
+    let mut open = vec![(0, path.len().saturating_sub(1))];
+    while let Some((first, last)) = open.pop() {
+        keep[first] = true;
+        keep[last] = true;
+        let far = |at: &usize| distance(path[*at], path[first], path[last]);
+        let worst = (first + 1..last).max_by(|a, b| far(a).total_cmp(&far(b)));
+        if let Some(at) = worst.filter(|at| far(at) > tolerance) {
+            open.extend([(first, at), (at, last)]);
+        }
+    }
+    path.iter().zip(keep).filter_map(|(&point, keep)| keep.then_some(point)).collect()
+}
+
+/// From a point to the segment between two others.
+fn distance(point: Point, from: Point, to: Point) -> f64 {
+    let [dx, dy] = [to[0] - from[0], to[1] - from[1]];
+    let [px, py] = [point[0] - from[0], point[1] - from[1]];
+    let length = dx * dx + dy * dy;
+    let share = if length > 0.0 { ((px * dx + py * dy) / length).clamp(0.0, 1.0) } else { 0.0 };
+    (px - share * dx).hypot(py - share * dy)
 }
 
 /// Width of a text in the embedded font.
@@ -268,90 +304,27 @@ pub(super) fn shorten(text: &str, em: f64, width: f64) -> String {
     "…".into()
 }
 
-/// A plotting area: data coordinates to pixels, and its axes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Frame {
-    pub left: f64,
-    pub top: f64,
-    pub right: f64,
-    pub bottom: f64,
-    pub x: [f64; 2],
-    pub y: [f64; 2],
-}
-
-impl Frame {
-    pub fn at(&self, x: f64, y: f64) -> Point {
-        let share = |value: f64, [low, high]: [f64; 2]| ((value - low) / (high - low)).clamp(0.0, 1.0);
-        [
-            self.left + share(x, self.x) * (self.right - self.left),
-            self.bottom - share(y, self.y) * (self.bottom - self.top),
-        ]
-    }
-
-    /// Grid lines, tick labels and the label of the vertical axis.
-    pub fn y_axis(&self, drawing: &mut Drawing, ticks: &[(f64, String)], label: &str, em: f64) {
-        let mut widest: f64 = 0.0;
-        for (value, text) in ticks {
-            let at = self.at(self.x[0], *value);
-            drawing.line(vec![[self.left, at[1]], [self.right, at[1]]], GRID, 1.0);
-            drawing.text([self.left - 8.0, at[1]], text, em, SOFT, Align::Right);
-            widest = widest.max(text_width(text, em));
-        }
-        let x = self.left - 8.0 - widest - em;
-        drawing.text_upward([x, (self.top + self.bottom) / 2.0], label, em, INK);
-    }
-
-    /// Grid lines, tick labels and the label of the horizontal axis.
-    pub fn x_axis(&self, drawing: &mut Drawing, ticks: &[(f64, String)], label: &str, em: f64) {
-        for (value, text) in ticks {
-            let at = self.at(*value, self.y[0]);
-            drawing.line(vec![[at[0], self.top], [at[0], self.bottom]], GRID, 1.0);
-            drawing.text([at[0], self.bottom + em], text, em, SOFT, Align::Center);
-        }
-        drawing.text([(self.left + self.right) / 2.0, self.bottom + 2.4 * em], label, em, INK, Align::Center);
-    }
-
-    /// The two axis lines, drawn last.
-    pub fn border(&self, drawing: &mut Drawing) {
-        let corner = [self.left, self.bottom];
-        drawing.line(vec![[self.left, self.top], corner, [self.right, self.bottom]], SOFT, 1.5);
-    }
-}
-
-/// Round steps (1, 2, 5 times a power of ten) that cover `low..high` with about `n` ticks.
-pub(super) fn ticks(low: f64, high: f64, n: usize) -> Vec<(f64, String)> {
-    let raw = (high - low) / n.max(1) as f64;
-    if !(raw.is_finite() && raw > 0.0) {
-        return Vec::new();
-    }
-    let power = 10f64.powi(raw.log10().floor() as i32);
-    let step =
-        [1.0, 2.0, 5.0, 10.0].into_iter().map(|round| round * power).find(|&step| step >= raw * 0.999).unwrap_or(raw);
-    let places = (-step.log10().floor()).clamp(0.0, 9.0) as usize;
-    let first = (low / step - 1e-9).ceil() as i64;
-    let last = (high / step + 1e-9).floor() as i64;
-    (first..=last.min(first + 50)).map(|index| index as f64 * step).map(|at| (at, format!("{at:.places$}"))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ticks_are_round() {
-        let text = |low, high, n| ticks(low, high, n).into_iter().map(|tick| tick.1).collect::<Vec<_>>().join(" ");
-        assert_eq!(text(0.0, 1.0, 5), "0.0 0.2 0.4 0.6 0.8 1.0");
-        assert_eq!(text(0.0, 100.0, 5), "0 20 40 60 80 100");
-        assert_eq!(text(0.013, 0.072, 4), "0.02 0.04 0.06");
-        assert_eq!(text(1.0, 1.0, 4), "");
-        assert_eq!(text(f64::NAN, 1.0, 4), "");
-    }
 
     #[test]
     fn long_names_are_cut_to_the_width() {
         let short = shorten(&"m".repeat(500), 16.0, 100.0);
         assert!(short.ends_with('…') && text_width(&short, 16.0) <= 100.0 && short.chars().count() > 3);
         assert_eq!(shorten("mlp", 16.0, 100.0), "mlp");
+    }
+
+    #[test]
+    fn simplified_paths_stay_close() {
+        let path: Vec<Point> = (0..=2000).map(f64::from).map(|x| [x / 4.0, 500.0 * (x / 2000.0).sqrt()]).collect();
+        let short = simplify(&path, TOLERANCE);
+        assert!(short.len() < 100, "{}", short.len());
+        for &point in &path {
+            let nearest = short.windows(2).map(|ends| distance(point, ends[0], ends[1])).fold(f64::MAX, f64::min);
+            assert!(nearest <= TOLERANCE + 1e-9);
+        }
+        assert_eq!(simplify(&[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]], TOLERANCE).len(), 3);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! ticks across the bars. Limit: models are told apart by name: `mlp` in it is an MLP, `logistic` the baseline, any other
 //! a forest.
 
-use super::drawing::{Align, Drawing, Frame, INK, PAPER, SOFT, color, shorten, text_width, ticks};
+use super::axes::{Frame, ticks};
+use super::drawing::{Align, Drawing, INK, PAPER, SOFT, color, shorten, text_width};
 use super::plots::not_run;
 use super::table::percent;
 use super::{RunReport, distinct, table1};
@@ -12,7 +13,8 @@ use crate::training::evaluate::LeaderboardRow;
 
 const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 600.0;
-const EM: f64 = 19.0;
+const EM: f64 = 22.0;
+const TITLE_EM: f64 = 25.0;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Measure {
@@ -91,15 +93,15 @@ impl Grid<'_> {
     }
 
     /// Title, legend and axes; a place of width 1 per case.
-    fn frame(&self, drawing: &mut Drawing, title: &str, right: f64, y: [f64; 2]) -> Frame {
-        drawing.text([28.0, 32.0], &shorten(title, 22.0, WIDTH - 56.0), 22.0, INK, Align::Left);
+    fn frame(&self, drawing: &mut Drawing, title: &str, [top, right]: [f64; 2], y: [f64; 2]) -> Frame {
+        drawing.text([28.0, 32.0], &shorten(title, TITLE_EM, WIDTH - 56.0), TITLE_EM, INK, Align::Left);
         let x = [0.0, self.cases.len() as f64];
-        let frame = Frame { left: 96.0, top: 112.0, right, bottom: HEIGHT - 76.0, x, y };
+        let frame = Frame { left: 104.0, top, right, bottom: HEIGHT - 84.0, x, y };
         frame.y_axis(drawing, &ticks(y[0], y[1], 5), self.measure.label(), EM);
         let room = (right - frame.left) / self.cases.len() as f64 - 10.0;
         for (place, case) in self.cases.iter().enumerate() {
             let at = frame.at(place as f64 + 0.5, y[0]);
-            drawing.text([at[0], at[1] + 24.0], &shorten(case, EM, room), EM, INK, Align::Center);
+            drawing.text([at[0], at[1] + 26.0], &shorten(case, EM, room), EM, INK, Align::Center);
         }
         drawing.text([(frame.left + right) / 2.0, HEIGHT - 20.0], "case", EM, SOFT, Align::Center);
         frame
@@ -107,7 +109,7 @@ impl Grid<'_> {
 
     fn bars(&self, title: &str) -> Drawing {
         let mut drawing = Drawing::new(WIDTH, HEIGHT);
-        let frame = self.frame(&mut drawing, title, WIDTH - 28.0, [0.0, 100.0]);
+        let frame = self.frame(&mut drawing, title, [112.0, WIDTH - 28.0], [0.0, 100.0]);
         let width = 0.78 / self.models.len() as f64;
         let mut paper_shown = false;
         for (place, case) in self.cases.iter().enumerate() {
@@ -142,13 +144,13 @@ impl Grid<'_> {
         }
         let Some(paper) = self.measure.paper(row) else { return false };
         let y = frame.at(x[0], 100.0 * paper)[1];
-        drawing.line(vec![[from[0] - 3.0, y], [to[0] + 3.0, y]], PAPER, 7.0);
-        drawing.line(vec![[from[0] - 3.0, y], [to[0] + 3.0, y]], INK, 3.0);
+        drawing.line(vec![[from[0], y], [to[0], y]], PAPER, 7.0);
+        drawing.line(vec![[from[0], y], [to[0], y]], INK, 3.0);
         true
     }
 
     fn bar_legend(&self, drawing: &mut Drawing, paper: bool) {
-        let (mut x, y) = (96.0, 74.0);
+        let (mut x, y) = (104.0, 76.0);
         let room = (WIDTH - 300.0) / self.models.len() as f64 - 50.0;
         for model in &self.models {
             let name = shorten(model, EM, room.max(30.0));
@@ -164,9 +166,9 @@ impl Grid<'_> {
 
     fn factors(&self, title: &str) -> Drawing {
         let mut drawing = Drawing::new(WIDTH, HEIGHT);
-        let names: Vec<String> = self.models.iter().map(|model| shorten(model, EM, 190.0)).collect();
+        let names: Vec<String> = self.models.iter().map(|model| shorten(model, EM, 210.0)).collect();
         let room = names.iter().map(|name| text_width(name, EM)).fold(0.0, f64::max);
-        let frame = self.frame(&mut drawing, title, WIDTH - 40.0 - room, self.range());
+        let frame = self.frame(&mut drawing, title, [76.0, WIDTH - 40.0 - room], self.range());
         let mut ends = Vec::new();
         for (slot, model) in self.models.iter().enumerate() {
             let index = self.index(model);
@@ -184,7 +186,7 @@ impl Grid<'_> {
         for ((_, slot, last), y) in ends.into_iter().zip(ys) {
             let index = self.index(self.models[slot]);
             let x = frame.right - 6.0;
-            drawing.line(vec![[last[0] + 10.0, last[1]], [x, y]], color(index), 1.0);
+            drawing.dashes([last[0] + 14.0, last[1]], [x, y], color(index), 1.0);
             drawing.text([x + 6.0, y], &names[slot], EM, INK, Align::Left);
         }
         drawing
@@ -207,7 +209,7 @@ impl Grid<'_> {
         all
     }
 
-    /// From the ten below the least to the ten above the greatest.
+    /// Whole tens around the values, with room for a symbol.
     fn range(&self) -> [f64; 2] {
         let values: Vec<f64> =
             self.rows.iter().filter_map(|row| self.measure.here(row)).map(|value| 100.0 * value).collect();
@@ -216,8 +218,8 @@ impl Grid<'_> {
         if values.is_empty() {
             return [0.0, 100.0];
         }
-        let low = ((low / 10.0).floor() * 10.0).clamp(0.0, 90.0);
-        [low, ((high / 10.0).ceil() * 10.0).clamp(low + 10.0, 100.0)]
+        let low = ((low / 10.0 - 0.2).floor() * 10.0).clamp(0.0, 90.0);
+        [low, ((high / 10.0 + 0.2).ceil() * 10.0).clamp(low + 10.0, 100.0)]
     }
 }
 

@@ -225,11 +225,11 @@ pub(super) fn small() -> RunReport {
     let mut half = simple(0.75, 0.01, 0.0, 0.0);
     (half.auc, half.auc_interval, half.average_precision) = (None, None, None);
     let rows = vec![
-        row("temporal", "random-forest", "raw", simple(0.25, 0.005, 0.8, 0.3)),
+        row("temporal", "random-forest", "raw", simple(0.25, 0.01, 0.8, 0.3)),
         row("random", "logistic", "raw", undefined(400)),
-        row("random", "mine, \"b\"", "raw", simple(0.5, 0.005, 0.9, 0.6)),
+        row("random", "mine, \"b\"", "raw", simple(0.5, 0.01, 0.9, 0.6)),
         row("random", "extra-trees", "smote-tomek", half),
-        row("random", "random-forest", "raw", simple(0.5, 0.005, 0.9, 0.6)),
+        row("random", "random-forest", "raw", simple(0.5, 0.01, 0.9, 0.6)),
     ];
     let mut report = full();
     report.leaderboard.rows = rows;

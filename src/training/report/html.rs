@@ -112,11 +112,11 @@ main{max-width:1180px;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{margin:.1rem 0 1.2rem;font-size:2rem;line-height:1.2;overflow-wrap:anywhere}
 h2{margin:0 0 .8rem;font-size:1.25rem}
 h3{margin:1.4rem 0 .5rem;font-size:.95rem;color:var(--soft);font-weight:600}
-p,ul{max-width:78ch;margin:.5rem 0 1rem;overflow-wrap:anywhere}
+p,ul{max-width:78ch;margin:.9rem 0 1rem;overflow-wrap:anywhere}
 ul{padding-left:1.2rem}
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:.8rem;margin-bottom:1.2rem}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:10px;padding:.9rem 1rem}
-.tile b{display:block;font-size:1.25rem;line-height:1.3;overflow-wrap:anywhere}
+.tile b{display:-webkit-box;-webkit-box-orient:vertical;-webkit-line-clamp:3;overflow:hidden;font-size:1.25rem;line-height:1.3;overflow-wrap:anywhere}
 .tile span{color:var(--soft);font-size:.82rem}
 nav{display:flex;flex-wrap:wrap;gap:.3rem 1.1rem;padding:.7rem 0;border-top:1px solid var(--line);border-bottom:1px solid var(--line);margin:1.4rem 0;font-size:.9rem}
 a{color:var(--accent);text-decoration:none}a:hover{text-decoration:underline}
@@ -126,6 +126,7 @@ table{border-collapse:collapse;width:100%;font-size:.86rem;font-variant-numeric:
 th,td{padding:.32rem .6rem;text-align:left;border-bottom:1px solid var(--line);white-space:nowrap}
 th{vertical-align:bottom;color:var(--soft);font-weight:600;font-size:.78rem;white-space:normal}
 .n{text-align:right}
+td:not(.n){max-width:18rem;overflow:hidden;text-overflow:ellipsis}
 tbody tr:hover{background:var(--page)}
 tr.winner,tr.winner:hover{background:var(--mark);font-weight:600}
 .plots{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1rem}
@@ -142,10 +143,15 @@ mod tests {
     use super::*;
     use crate::training::report::{fixture, plots};
 
+    fn page_of(report: &RunReport) -> String {
+        let drawings = plots::drawings(report, &fixture::losses());
+        let svg = drawings.iter().map(|(name, drawing)| (format!("{name}.svg"), drawing.svg().unwrap()));
+        report_html(report, &svg.collect())
+    }
+
     #[test]
     fn one_small_static_page() {
-        let report = fixture::full();
-        let page = report_html(&report, &plots(&report, &fixture::losses()).unwrap());
+        let page = page_of(&fixture::full());
         assert!(page.len() < 1_000_000, "{} bytes", page.len());
         let linked = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!linked.contains("http:") && !linked.contains("https:") && !linked.contains("<script"));
@@ -158,8 +164,7 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_text() {
-        let report = fixture::hostile();
-        let page = report_html(&report, &plots(&report, &[]).unwrap());
+        let page = page_of(&fixture::hostile());
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("onload=\""));
         assert!(page.contains("&lt;script&gt;alert(1)"));
     }

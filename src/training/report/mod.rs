@@ -11,6 +11,7 @@ use crate::training::error::{Error, Result};
 use crate::training::evaluate::{Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
 
 mod advice;
+mod axes;
 mod curves;
 mod drawing;
 mod figure3;
@@ -158,29 +159,5 @@ mod tests {
         assert!(report_html(&report, &plots(&report, &[]).unwrap()).contains("not run"));
         assert_eq!(table1_csv(&report.leaderboard).unwrap().lines().count(), 1);
         assert!(table1_md(&report).starts_with("# Table I\n"));
-    }
-
-    #[test]
-    fn a_folder_for_looking() {
-        // Set to look at what a report looks like; writes nothing otherwise.
-        if let Some(folder) = std::env::var_os("FRAUDML_REPORT_LOOK") {
-            look(std::path::Path::new(&folder));
-        }
-    }
-
-    #[allow(clippy::disallowed_methods)]
-    fn look(folder: &std::path::Path) {
-        for (name, report) in [("full", fixture::full()), ("small", fixture::small()), ("hostile", fixture::hostile())]
-        {
-            let folder = folder.join(name);
-            std::fs::create_dir_all(&folder).unwrap();
-            let plots = plots(&report, &fixture::losses()).unwrap();
-            std::fs::write(folder.join("report.html"), report_html(&report, &plots)).unwrap();
-            std::fs::write(folder.join("report.md"), report_md(&report)).unwrap();
-            std::fs::write(folder.join("report.txt"), terminal(&report, 120)).unwrap();
-            for (name, bytes) in plots {
-                std::fs::write(folder.join(name), bytes).unwrap();
-            }
-        }
     }
 }

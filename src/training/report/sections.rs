@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use super::advice::advice;
 use super::table::{Block, Section, Table, count, decimals, figure, interval, percent};
 use super::{RunReport, protocols, table1};
-use crate::training::evaluate::{LeaderboardRow, PointMetrics, ResamplingReport};
+use crate::training::evaluate::{LeaderboardRow, OptimismGap, PointMetrics, ResamplingReport};
 
 /// The run in three sentences.
 pub(super) fn headline(report: &RunReport) -> Section {
-    let Selection { model, case, protocol } = Selection::of(report);
+    let chosen = &report.selection;
     let point = &report.operating_point;
     let share = (report.n_rows > 0).then(|| report.n_positives as f64 / report.n_rows as f64);
     let mut sentences = vec![
@@ -22,7 +22,7 @@ pub(super) fn headline(report: &RunReport) -> Section {
             count(report.n_positives),
             decimals(share.map(|share| 100.0 * share), 2)
         ),
-        format!("Selected under the {protocol} protocol: {model}, {case}."),
+        format!("Selected under the {} protocol: {}, {}.", chosen.protocol, chosen.model, chosen.case),
         format!(
             "At threshold {} it finds {} % of the fraud in the test rows with a false-positive rate of {} %; {} % of its \
              alerts are fraud.",
@@ -32,7 +32,7 @@ pub(super) fn headline(report: &RunReport) -> Section {
             percent(point.test.precision)
         ),
     ];
-    let same = |gap: &&crate::training::evaluate::OptimismGap| gap.model == model && gap.case == case;
+    let same = |gap: &&OptimismGap| gap.model == chosen.model && gap.case == chosen.case;
     if let Some(gap) = report.optimism.iter().find(same).filter(|gap| gap.auc_gap.is_some()) {
         sentences.push(format!(
             "Optimism gap: the random protocol shows an AUC {} higher than the temporal one (95 % interval {}).",
@@ -45,19 +45,6 @@ pub(super) fn headline(report: &RunReport) -> Section {
         None => "No bundle was frozen.".into(),
     });
     Section { id: "headline", title: report.name.clone(), blocks: vec![Block::Text(sentences.join(" "))] }
-}
-
-struct Selection<'a> {
-    model: &'a str,
-    case: &'a str,
-    protocol: &'a str,
-}
-
-impl<'a> Selection<'a> {
-    fn of(report: &'a RunReport) -> Self {
-        let selection = &report.selection;
-        Self { model: &selection.model, case: &selection.case, protocol: &selection.protocol }
-    }
 }
 
 /// The winner, why, and the folds' figures that chose it; then advice, if any.
@@ -200,13 +187,10 @@ fn footnotes(report: &RunReport) -> Option<Block> {
         .into_iter()
         .map(|((name, reason), cells)| {
             let cells = if cells.len() == all { "every cell".into() } else { cells.join(", ") };
-            format!("- {name}: {reason} ({cells})").trim_start_matches("- ").to_string()
+            format!("`-` {name}: {reason} ({cells})")
         })
         .collect();
-    if notes.is_empty() {
-        return None;
-    }
-    Some(Block::List(notes.into_iter().map(|note| format!("`-` {note}")).collect()))
+    (!notes.is_empty()).then_some(Block::List(notes))
 }
 
 pub(super) fn optimism(report: &RunReport) -> Section {
@@ -220,11 +204,11 @@ pub(super) fn optimism(report: &RunReport) -> Section {
         "case",
         "AUC\nrandom",
         "AUC\ntemporal",
-        "gap",
+        "AUC\ngap",
         "95 % interval\nof the gap",
         "lift\nrandom",
         "lift\ntemporal",
-        "gap",
+        "lift\ngap",
     ];
     let mut table = Table::new(&columns, 2);
     for gap in &report.optimism {

@@ -98,7 +98,7 @@ impl Table {
 
     pub fn markdown(&self) -> String {
         let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-        let mut text = line(self.columns.iter().map(|title| markdown(&title.replace('\n', " "))).collect());
+        let mut text = line(self.columns.iter().map(|title| markdown(&one_line(title))).collect());
         text += &line((0..self.columns.len()).map(|at| if at < self.keys { "---" } else { "---:" }.into()).collect());
         for (index, row) in self.rows.iter().enumerate() {
             let bold = self.marked == Some(index);
@@ -115,7 +115,7 @@ impl Table {
         let row = |tag: &str, cells: &mut dyn Iterator<Item = &str>| -> String {
             cells.enumerate().map(|(at, text)| cell(tag, at, text)).collect()
         };
-        let titles: Vec<String> = self.columns.iter().map(|title| title.replace('\n', " ")).collect();
+        let titles: Vec<String> = self.columns.iter().map(|title| one_line(title)).collect();
         let mut text = format!(
             "<div class=\"scroll\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
             row("th", &mut titles.iter().map(String::as_str))
@@ -140,6 +140,11 @@ fn pad(text: &str, width: usize, left: bool) -> String {
 
 fn len(text: &str) -> usize {
     text.chars().count()
+}
+
+/// `over-\nfitting` as one word.
+fn one_line(title: &str) -> String {
+    title.replace("-\n", "").replace('\n', " ")
 }
 
 fn strong(cell: &str) -> String {

@@ -23,7 +23,12 @@ pub fn terminal(report: &RunReport, width: usize) -> String {
 fn section_text(section: &Section, width: usize) -> String {
     let title = clean(&section.title);
     let mut text = format!("{title}\n{}\n", "=".repeat(title.chars().count().min(width)));
+    let mut after_table = false;
     for block in &section.blocks {
+        if after_table && matches!(block, Block::Text(_) | Block::List(_)) {
+            text.push('\n');
+        }
+        after_table = matches!(block, Block::Table(_));
         text += &match block {
             Block::Heading(heading) => format!("\n{}\n", clean(heading)),
             Block::Text(paragraph) => wrap(paragraph, "", width),
