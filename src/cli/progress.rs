@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use super::printer::Printer;
 use crate::training::error::{Error, Result};
@@ -63,11 +63,35 @@ fn style(unit: Unit) -> ProgressStyle {
         Unit::Trees => "trees",
         Unit::Epochs => "epochs",
     };
-    let template = format!(
-        "{{msg:40!}} [{{bar:24}}] {{human_pos}}/{{human_len}} {unit} {{per_sec:>14}} {{elapsed:>4}}, {{eta}} left"
-    );
+    let template = format!("{{msg:40!}} {{wide_bar}} {{human_pos}}/{{human_len}} {unit}, {{rate}}, {{eta}} left");
     // The template is fixed; were it wrong, a plain bar would do.
-    ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+    ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+            let _ = write!(text, "{}", rate(state.per_sec()));
+        })
+        .progress_chars("=> ")
+}
+
+/// Three digits at most: `48.5/s`, `310k/s`; slow work in seconds for one.
+fn rate(per_second: f64) -> String {
+    match per_second {
+        rate if rate >= 1e6 => format!("{:.1}M/s", rate / 1e6),
+        rate if rate >= 1e4 => format!("{:.0}k/s", rate / 1e3),
+        rate if rate >= 100.0 => format!("{rate:.0}/s"),
+        rate if rate >= 1.0 => format!("{rate:.1}/s"),
+        rate if rate > 0.0 => format!("{:.1} s each", 1.0 / rate),
+        _ => "-/s".to_owned(),
+    }
+}
+
+impl Drop for Bars {
+    /// Work that stopped half-way leaves no bars behind.
+    fn drop(&mut self) {
+        for unit in [Unit::Cells, Unit::Rows, Unit::Trees, Unit::Epochs] {
+            self.end(unit);
+        }
+    }
 }
 
 impl Progress for Bars {
@@ -102,5 +126,16 @@ impl Progress for Bars {
 
     fn interrupted(&self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn rates_are_short() {
+        let shown = [0.0, 0.25, 48.514, 310.0, 99_949.0, 2_500_000.0].map(rate);
+        assert_eq!(shown, ["-/s", "4.0 s each", "48.5/s", "310/s", "100k/s", "2.5M/s"]);
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Section<'t> {
     origin: String,
     place: Place,
     entries: &'t [Entry],
+    /// Refused as a whole: then nothing in it is called missing.
+    refused: bool,
     asked: Vec<&'static str>,
 }
 
@@ -86,15 +88,17 @@ impl<'t> Section<'t> {
 
     /// The section that `node` holds; anything but a mapping or null is refused, and read as an empty one.
     pub fn of(report: &'t Report, key: String, origin: String, place: Place, node: Option<&'t Node>) -> Section<'t> {
+        let mut refused = false;
         let entries = match node.map(|node| (node, &node.value)) {
             Some((_, Value::Map(entries))) => entries.as_slice(),
             Some((node, _)) if !node.is_null() => {
                 report.refuse(node.place, &key, Refusal::expected("a mapping", node));
+                refused = true;
                 &[]
             }
             _ => &[],
         };
-        Section { report, key, origin, place, entries, asked: Vec::new() }
+        Section { report, key, origin, place, entries, refused, asked: Vec::new() }
     }
 
     /// The dotted key of `key` in the file.
@@ -112,11 +116,15 @@ impl<'t> Section<'t> {
         let entry = self.entry(key);
         let place = entry.map_or(self.place, |entry| entry.place);
         let node = entry.map(|entry| &entry.value);
-        Section::of(self.report, self.path(key), dotted(&self.origin, key), place, node)
+        let mut section = Section::of(self.report, self.path(key), dotted(&self.origin, key), place, node);
+        section.refused |= self.refused;
+        section
     }
 
     pub fn refuse_missing(&self, key: &str, what: &str) {
-        self.report.refuse(self.place, &self.path(key), Refusal::new(format!("missing, expected {what}")));
+        if !self.refused {
+            self.report.refuse(self.place, &self.path(key), Refusal::new(format!("missing, expected {what}")));
+        }
     }
 
     /// Every entry, for sections whose keys are the user's own.

@@ -349,8 +349,12 @@ fn yaml_that_configs_do_not_have_is_refused_where_it_stands() {
         ]
     );
     assert_eq!(
-        resolve("[1, 2]", &[], &[]).expect_err("a list")[0],
-        "`c.yaml`, line 1, column 1: expected a mapping, found a list"
+        resolve("[1, 2]", &[], &[]).expect_err("a list"),
+        ["`c.yaml`, line 1, column 1: expected a mapping, found a list"]
+    );
+    assert_eq!(
+        resolve("name: x\ndata: 3", &[], &[]).expect_err("a number"),
+        ["`c.yaml`, line 2, column 7: `data`: expected a mapping, found `3`"]
     );
 }
 
