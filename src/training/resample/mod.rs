@@ -1,12 +1,134 @@
-//! Stand-in.
-use super::config::*; use super::error::Result; use super::evaluate::ResamplingReport; use super::progress::Progress; use super::rows::TrainingSet; use super::seed::Seed;
-pub struct Work { pub seconds: f64 }
-pub fn estimate(_: &Case, _: usize, _: usize, _: usize) -> Work { Work { seconds: 0.0 } }
-pub fn refuse_above_limit(_: &str, _: &Work) -> Result<()> { Ok(()) }
-pub fn resample(case: &Case, set: &TrainingSet, _: Seed, _: &dyn Progress) -> Result<(TrainingSet, ResamplingReport)> {
-    let (n, p) = (set.n_entries(), set.n_positives());
-    let w = if let Case::ClassWeights(_) = case { [n as f64 / 2.0 / p as f64, n as f64 / 2.0 / (n - p) as f64] } else { [1.0, 1.0] };
-    let weights = set.labels().iter().map(|&l| if l == 1 { w[0] as f32 } else { w[1] as f32 }).collect();
-    let out = TrainingSet::new(set.matrix().clone(), set.entries().to_vec(), set.labels().to_vec(), weights);
-    Ok((out, ResamplingReport { rows_before: n, positives_before: p, rows_after: n, positives_after: p, share_before: 0.0, share_after: 0.0, synthetic: 0, duplicates: 0, links: 0, removed_majority: 0, removed_minority: 0, weights: w }))
+//! Resample: what a case does against imbalance, to training rows alone. In: a training set; out: a training set of
+//! other entries, rows or weights, and the report of what was done.
+//!
+//! The minority is the smaller class (the positives where both are equal). Draws come from seeds by label, sums run in
+//! a fixed order: the result is the same for any number of threads. Quadratic work is estimated before it starts and
+//! refused above [`LIMIT_HOURS`].
+
+mod class_weights;
+mod nearest_neighbors;
+mod oversample;
+mod smote;
+mod smote_tomek;
+mod tomek_links;
+
+pub use class_weights::ClassWeighting;
+pub use oversample::Oversampler;
+pub use smote_tomek::{LIMIT_HOURS, SmoteTomek};
+
+use super::config::{Balance, Case};
+use super::error::{Error, Result};
+use super::evaluate::ResamplingReport;
+use super::progress::Progress;
+use super::rows::TrainingSet;
+use super::seed::Seed;
+
+/// Changes how the classes of a training set weigh against each other.
+pub trait Resampler {
+    fn resample(
+        &self,
+        set: &TrainingSet,
+        seed: Seed,
+        progress: &dyn Progress,
+    ) -> Result<(TrainingSet, ResamplingReport)>;
 }
+
+/// Applies a case of the config.
+pub fn resample(
+    case: &Case,
+    set: &TrainingSet,
+    seed: Seed,
+    progress: &dyn Progress,
+) -> Result<(TrainingSet, ResamplingReport)> {
+    match *case {
+        Case::Raw => Ok((set.clone(), report(set, set))),
+        Case::ClassWeights(weights) => ClassWeighting { weights }.resample(set, seed, progress),
+        Case::Oversample { target } => Oversampler { target }.resample(set, seed, progress),
+        Case::SmoteTomek { target, k, tomek_remove } => {
+            SmoteTomek { target, k, remove: tomek_remove }.resample(set, seed, progress)
+        }
+    }
+}
+
+/// What a case is going to cost; all zero where the work is linear.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Work {
+    /// Row pairs whose distance is looked at.
+    pub pairs: f64,
+    /// On this machine's threads, where little can be skipped; real data is usually faster.
+    pub seconds: f64,
+}
+
+/// Estimates a case on `n_rows` rows before resampling, `n_minority` of them of the smaller class.
+pub fn estimate(case: &Case, n_rows: usize, n_minority: usize, n_features: usize) -> Work {
+    match *case {
+        Case::SmoteTomek { target, .. } => smote_tomek::estimate(target, n_rows, n_minority, n_features),
+        _ => Work::default(),
+    }
+}
+
+/// The two classes of a set by size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Classes {
+    /// Label of the smaller class.
+    minority: u8,
+    n_minority: usize,
+    n_majority: usize,
+}
+
+impl Classes {
+    /// Refuses a set that lacks one of them.
+    fn of(set: &TrainingSet) -> Result<Classes> {
+        let n_positives = set.n_positives();
+        let n_negatives = set.n_entries() - n_positives;
+        if n_positives == 0 || n_negatives == 0 {
+            return Err(Error::permanent(format!(
+                "expected training rows of both classes, found {n_positives} positive and {n_negatives} negative"
+            ))
+            .hint("use fewer folds or more rows; only the case `raw` works on one class"));
+        }
+        Ok(match n_positives <= n_negatives {
+            true => Classes { minority: 1, n_minority: n_positives, n_majority: n_negatives },
+            false => Classes { minority: 0, n_minority: n_negatives, n_majority: n_positives },
+        })
+    }
+
+    /// Minority rows to add for `target`: none where it is already reached.
+    fn missing(&self, target: Balance) -> Result<usize> {
+        let wanted = target.n_minority(self.n_majority);
+        if wanted.saturating_add(self.n_majority) > u32::MAX as usize {
+            return Err(Error::permanent(format!(
+                "{target:?} beside {} majority rows needs more rows than can be counted in 32 bits",
+                self.n_majority
+            ))
+            .hint("choose a smaller target"));
+        }
+        Ok(wanted.saturating_sub(self.n_minority))
+    }
+}
+
+/// Counts and shares; what a case adds or removes is filled in by the case.
+fn report(before: &TrainingSet, after: &TrainingSet) -> ResamplingReport {
+    let minority = u8::from(2 * before.n_positives() <= before.n_entries());
+    let share = |set: &TrainingSet| {
+        let n_minority = set.labels().iter().filter(|&&label| label == minority).count();
+        n_minority as f64 / set.n_entries().max(1) as f64
+    };
+    ResamplingReport {
+        rows_before: before.n_entries(),
+        positives_before: before.n_positives(),
+        rows_after: after.n_entries(),
+        positives_after: after.n_positives(),
+        share_before: share(before),
+        share_after: share(after),
+        synthetic: 0,
+        duplicates: 0,
+        links: 0,
+        removed_majority: 0,
+        removed_minority: 0,
+        weights: [1.0, 1.0],
+    }
+}
+
+#[cfg(test)]
+mod tests;

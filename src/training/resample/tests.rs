@@ -1,0 +1,209 @@
+//! Cases as a whole: shares, reports, weights, and the same result for any number of threads.
+
+use std::sync::Arc;
+
+use rand::RngExt;
+
+use super::nearest_neighbors::tests::matrix;
+use super::*;
+use crate::training::config::{ClassWeights, TomekRemove};
+use crate::training::progress::Silent;
+
+/// Two overlapping clouds; some rows twice.
+fn clouds(n_rows: usize, positive_every: usize) -> TrainingSet {
+    let mut rng = Seed::new(7).rng();
+    let mut values: Vec<f32> = Vec::new();
+    let labels: Vec<u8> = (0..n_rows).map(|row| u8::from(row % positive_every == 0)).collect();
+    for row in 0..n_rows {
+        if row % 50 == 49 {
+            values.extend_from_within((row - 3) * 4..(row - 2) * 4);
+        } else {
+            values.extend((0..4).map(|_| rng.random_range(0.0..1.0) + f32::from(labels[row]) * 0.4));
+        }
+    }
+    TrainingSet::of_all_rows(Arc::new(matrix(4, values)), labels)
+}
+
+fn run(case: Case, set: &TrainingSet) -> (TrainingSet, ResamplingReport) {
+    resample(&case, set, Seed::new(1), &Silent).unwrap()
+}
+
+fn smote_tomek(target: Balance, tomek_remove: TomekRemove) -> Case {
+    Case::SmoteTomek { target, k: 5, tomek_remove }
+}
+
+#[test]
+fn raw_changes_nothing() {
+    let set = clouds(300, 10);
+    let (after, report) = run(Case::Raw, &set);
+    assert_eq!((after.entries(), after.weights()), (set.entries(), set.weights()));
+    assert_eq!((report.rows_after, report.positives_after, report.share_after), (300, 30, 0.1));
+}
+
+#[test]
+fn balanced_weights_give_both_classes_half_of_the_sum() {
+    let set = clouds(300, 10);
+    let (after, report) = run(Case::ClassWeights(ClassWeights::Balanced), &set);
+    let sum = |class: u8| -> f64 {
+        let of_class = after.labels().iter().zip(after.weights()).filter(|&(&label, _)| label == class);
+        of_class.map(|(_, &weight)| f64::from(weight)).sum()
+    };
+    assert!((sum(1) - 150.0).abs() < 1e-3 && (sum(0) - 150.0).abs() < 1e-3);
+    assert_eq!(report.weights, [5.0, 300.0 / 540.0]);
+    let (after, _) = run(Case::ClassWeights(ClassWeights::Given { positive: 10.0, negative: 0.5 }), &set);
+    assert!(after.labels().iter().zip(after.weights()).all(|(&l, &w)| w == if l == 1 { 10.0 } else { 0.5 }));
+}
+
+#[test]
+fn oversampling_reaches_the_target_with_copies_of_minority_rows() {
+    let set = clouds(1_003, 29);
+    for share in [0.1, 0.4, 0.5, 0.7] {
+        let (after, report) = run(Case::Oversample { target: Balance::TargetShare(share) }, &set);
+        let n = after.n_entries() as f64;
+        assert!((after.n_positives() as f64 - share * n).abs() <= 1.0, "{report:?}");
+        assert_eq!(report.share_after, after.n_positives() as f64 / n);
+        assert_eq!(after.entries()[..1_003], *set.entries());
+        assert!(after.entries()[1_003..].iter().all(|&row| set.labels()[row as usize] == 1));
+        assert!(Arc::ptr_eq(after.matrix(), set.matrix()), "no value is copied");
+        assert_eq!(report.duplicates, after.n_entries() - 1_003);
+    }
+}
+
+#[test]
+fn a_ratio_is_not_a_share() {
+    let set = clouds(1_000, 10);
+    let (after, report) = run(Case::Oversample { target: Balance::TargetRatio(0.4) }, &set);
+    assert_eq!(after.n_positives(), 360);
+    assert!((report.share_after - 0.2857).abs() < 1e-4);
+}
+
+#[test]
+fn nothing_is_added_where_the_target_is_reached() {
+    let set = clouds(300, 3);
+    let target = Balance::TargetShare(0.2);
+    let (after, report) = run(Case::Oversample { target }, &set);
+    assert_eq!((after.n_entries(), report.duplicates), (300, 0));
+    let (_, report) = run(smote_tomek(target, TomekRemove::Majority), &set);
+    assert_eq!((report.synthetic, report.positives_after), (0, 100));
+    assert!(report.links > 0);
+}
+
+#[test]
+fn the_smaller_class_is_the_minority_whatever_its_label() {
+    let set = clouds(300, 10);
+    let flipped: Vec<u8> = set.labels().iter().map(|&label| 1 - label).collect();
+    let flipped = TrainingSet::of_all_rows(set.matrix().clone(), flipped);
+    let case = smote_tomek(Balance::TargetShare(0.4), TomekRemove::Both);
+    let ((a, report_a), (b, report_b)) = (run(case.clone(), &set), run(case, &flipped));
+    assert_eq!((a.entries(), a.matrix().values()), (b.entries(), b.matrix().values()));
+    assert!(a.labels().iter().zip(b.labels()).all(|(&a, &b)| a == 1 - b));
+    assert_eq!((report_a.share_after, report_a.links), (report_b.share_after, report_b.links));
+}
+
+#[test]
+fn smote_tomek_adds_up_to_the_target_and_removes_links() {
+    let set = clouds(1_000, 20);
+    let (both, report) = run(smote_tomek(Balance::TargetShare(0.4), TomekRemove::Both), &set);
+    assert_eq!(report.synthetic, 633 - 50, "950 majority rows: 633.3 minority rows are 40 %");
+    assert_eq!(report.rows_after, 1_000 + 583 - 2 * report.links);
+    assert_eq!((report.removed_majority, report.removed_minority), (report.links, report.links));
+    assert_eq!(both.n_positives(), report.positives_after);
+    assert!(report.links > 0);
+    // The originals stand first and unchanged; entries skip what was removed.
+    assert_eq!(both.matrix().values()[..4_000], *set.matrix().values());
+    assert!(both.entries().is_sorted() && both.n_entries() < both.matrix().n_rows());
+    assert!(both.entries().iter().zip(both.labels()).all(|(&row, &label)| match set.labels().get(row as usize) {
+        Some(&original) => original == label,
+        None => label == 1,
+    }));
+    let (majority, report) = run(smote_tomek(Balance::TargetShare(0.4), TomekRemove::Majority), &set);
+    assert_eq!((report.removed_minority, majority.n_positives()), (0, 633));
+    assert!((majority.n_positives() as f64 / (majority.n_entries() + report.links) as f64 - 0.4).abs() < 1.0 / 1_583.0);
+}
+
+#[test]
+fn entries_that_are_not_all_rows_are_gathered() {
+    let set = clouds(400, 8);
+    let rows: Vec<u32> = (0..400).rev().filter(|row| row % 3 != 0).collect();
+    let of_rows = |values: &[u8]| rows.iter().map(|&row| values[row as usize]).collect::<Vec<u8>>();
+    let labels = of_rows(set.labels());
+    let weights = vec![1.0; rows.len()];
+    let view = TrainingSet::new(set.matrix().clone(), rows.clone(), labels.clone(), weights);
+    let copied = rows.iter().flat_map(|&row| set.matrix().row(row as usize).to_vec()).collect();
+    let copy = TrainingSet::of_all_rows(Arc::new(matrix(4, copied)), labels);
+    let case = smote_tomek(Balance::TargetShare(0.4), TomekRemove::Both);
+    let ((a, report_a), (b, report_b)) = (run(case.clone(), &view), run(case, &copy));
+    assert_eq!((a.entries(), a.labels(), a.matrix().values()), (b.entries(), b.labels(), b.matrix().values()));
+    assert_eq!(report_a, report_b);
+}
+
+#[test]
+fn threads_do_not_change_a_row() {
+    let set = clouds(3_000, 15);
+    let with_threads = |n_threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        pool.install(|| run(smote_tomek(Balance::TargetShare(0.4), TomekRemove::Both), &set))
+    };
+    let ((a, report_a), (b, report_b)) = (with_threads(1), with_threads(2));
+    assert_eq!((a.entries(), a.matrix().values()), (b.entries(), b.matrix().values()));
+    assert_eq!(report_a, report_b);
+}
+
+#[test]
+fn one_class_too_few_rows_and_too_much_work_are_refused() {
+    let refuse = |case: Case, set: &TrainingSet| resample(&case, set, Seed::new(1), &Silent).err().unwrap();
+    let target = Balance::TargetShare(0.4);
+    let one_class = TrainingSet::of_all_rows(Arc::new(matrix(1, vec![0.0; 9])), vec![0; 9]);
+    for case in [
+        Case::Oversample { target },
+        smote_tomek(target, TomekRemove::Both),
+        Case::ClassWeights(ClassWeights::Balanced),
+    ] {
+        assert!(refuse(case, &one_class).message.contains("found 0 positive and 9 negative"));
+    }
+    let error = refuse(smote_tomek(target, TomekRemove::Both), &clouds(100, 25));
+    assert!(error.message.contains("found 4") && error.hint.is_some(), "{error}");
+    let error = refuse(Case::Oversample { target: Balance::TargetShare(1.0) }, &clouds(100, 25));
+    assert!(error.message.contains("32 bits"), "{error}");
+
+    let case = smote_tomek(target, TomekRemove::Both);
+    assert!(estimate(&case, 50_000_000, 500_000, 400).seconds > LIMIT_HOURS * 3600.0);
+    let work = estimate(&case, 1_000, 50, 20);
+    assert_eq!(work.pairs, 50.0 * 50.0 + 633.0 * 1_583.0);
+    assert_eq!(estimate(&Case::Raw, 1_000, 50, 20), Work::default());
+}
+
+/// `cargo test --release speed_of_tomek -- --ignored --nocapture`
+#[test]
+#[ignore = "a measurement"]
+fn speed_of_tomek() {
+    for (n_rows, n_features, rank) in [(20_000, 30, 30), (20_000, 400, 400), (40_000, 400, 20)] {
+        let mut rng = Seed::new(5).rng();
+        let mut normal = || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0;
+        let mix: Vec<f32> = (0..rank * n_features).map(|_| normal()).collect();
+        let values = (0..n_rows).flat_map(|_| {
+            let latent: Vec<f32> = (0..rank).map(|_| normal()).collect();
+            let value = |feature: usize| match rank == n_features {
+                true => latent[feature],
+                false => (0..rank).map(|at| latent[at] * mix[at * n_features + feature]).sum(),
+            };
+            (0..n_features).map(value).collect::<Vec<f32>>()
+        });
+        let values: Vec<f32> = values.collect();
+        let labels: Vec<u8> = (0..n_rows).map(|row| u8::from(row % 28 == 0)).collect();
+        let set = TrainingSet::of_all_rows(Arc::new(matrix(n_features, values)), labels);
+        let case = smote_tomek(Balance::TargetShare(0.4), TomekRemove::Both);
+        let work = estimate(&case, n_rows, set.n_positives(), n_features);
+        let started = std::time::Instant::now();
+        let (after, report) = run(case, &set);
+        let seconds = started.elapsed().as_secs_f64();
+        let per = seconds * rayon::current_num_threads() as f64 / work.pairs / n_features as f64 * 1e9;
+        let line = format!(
+            "{} x {n_features} rank {rank}: {seconds:.1} s, estimate {:.1} s, {per:.3} ns, {} links\n",
+            after.matrix().n_rows(),
+            work.seconds,
+            report.links
+        );
+        std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+    }
+}
