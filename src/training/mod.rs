@@ -7,6 +7,7 @@ pub mod config;
 pub mod error;
 pub mod evaluate;
 pub mod fit;
+pub mod package;
 pub mod progress;
 pub mod resample;
 pub mod rows;
