@@ -47,3 +47,46 @@ pub fn static_executable(bytes: &[u8]) -> Result<Arch, String> {
     let interpreted = headers.chunks_exact(PROGRAM_HEADER_BYTES).any(|header| header[..4] == PT_INTERP.to_le_bytes());
     if interpreted { Err("is linked dynamically: it asks for an interpreter".into()) } else { Ok(arch) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A static amd64 executable of one program header of this type.
+    fn elf(program_header: u32) -> Vec<u8> {
+        let mut bytes = vec![0; 64 + PROGRAM_HEADER_BYTES];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        bytes[16..20].copy_from_slice(&[3, 0, 62, 0]);
+        bytes[32] = 64;
+        bytes[54] = PROGRAM_HEADER_BYTES as u8;
+        bytes[56] = 1;
+        bytes[64..68].copy_from_slice(&program_header.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn an_interpreter_is_refused() {
+        assert_eq!(static_executable(&elf(1)), Ok(Arch::Amd64));
+        assert!(static_executable(&elf(PT_INTERP)).unwrap_err().contains("dynamically"));
+        let test_program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(static_executable(&test_program).unwrap_err().contains("dynamically"));
+    }
+
+    #[test]
+    fn no_bytes_can_make_it_panic() {
+        let good = elf(1);
+        for length in 0..good.len() {
+            assert!(static_executable(&good[..length]).is_err(), "cut at {length}");
+        }
+        for at in 0..64 {
+            for value in [0, 1, 0x7f, 0xff] {
+                let mut bytes = good.clone();
+                bytes[at] = value;
+                let _ = static_executable(&bytes);
+            }
+        }
+        let mut far = good;
+        far[32..40].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(static_executable(&far).is_err());
+    }
+}

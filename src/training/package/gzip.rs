@@ -22,3 +22,23 @@ pub fn decompress(packed: &[u8]) -> Option<Vec<u8>> {
     let bytes = miniz_oxide::inflate::decompress_to_vec(deflated.0).ok()?;
     (deflated.1[..4] == crc32fast::hash(&bytes).to_le_bytes()).then_some(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_packed_comes_back_and_what_is_damaged_does_not() {
+        let bytes: Vec<u8> = (0..100_000u32).flat_map(|at| (at / 7).to_le_bytes()).collect();
+        let packed = compress(&bytes);
+        assert!(packed.len() < bytes.len());
+        assert_eq!(decompress(&packed), Some(bytes));
+        assert_eq!(decompress(&compress(b"")), Some(Vec::new()));
+        for at in [0, 20, packed.len() - 6] {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 0x10;
+            assert_eq!(decompress(&damaged), None);
+        }
+        assert_eq!(decompress(&[]), None);
+    }
+}

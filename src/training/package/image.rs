@@ -233,3 +233,28 @@ fn timestamp(seconds: u64) -> String {
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_are_civil() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_700_000_000, "2023-11-14T22:13:20Z"),
+            (4_107_542_399, "2100-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(timestamp(seconds), text);
+        }
+    }
+
+    #[test]
+    fn containerd_gets_full_names() {
+        assert_eq!(full_name("fraudml/a:1"), "docker.io/fraudml/a:1");
+        assert_eq!(full_name("a:1"), "docker.io/library/a:1");
+        assert_eq!(full_name("localhost:5000/a:1"), "localhost:5000/a:1");
+    }
+}
