@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::scoring::error::ScoringError;
-use crate::scoring::scorer::Scorer;
+use crate::scoring::model::Model;
+use crate::scoring::scorer::{Encoded, Prediction, Scorer};
 
 /// OpenWhisk cuts longer results off and hands the torso to the caller.
 pub const MAX_RESULT_BYTES: usize = 1 << 20;
@@ -106,7 +107,11 @@ impl Stage {
         match self {
             Stage::Transform => written(&scorer.transform(&typed(self, record)?)?),
             Stage::Encode => written(&scorer.encode(&typed(self, record)?)?),
-            Stage::Predict => decided(&scorer.predict(&typed(self, record)?)?),
+            Stage::Predict => {
+                let encoded: Encoded = typed(self, record)?;
+                refuse_gaps(&scorer.bundle().model, &encoded.vector)?;
+                decided(&scorer.predict(&encoded)?)
+            }
             Stage::Pipeline => decided(&scorer.pipeline(&typed(self, record)?)?),
         }
     }
@@ -167,8 +172,20 @@ fn written(answer: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(answer).map_err(|error| Failure { status: 500, error: ScoringError::new(error.to_string()) })
 }
 
+/// Only a forest knows what to do with a missing value; a network would make some number of it. Our own encode stage
+/// sends neither gaps to a network nor infinities to anyone.
+fn refuse_gaps(model: &Model, vector: &[f32]) -> Result<(), ScoringError> {
+    let gaps_allowed = matches!(model, Model::Forest(_));
+    match vector.iter().position(|x| x.is_infinite() || (x.is_nan() && !gaps_allowed)) {
+        None => Ok(()),
+        Some(at) => {
+            Err(ScoringError::new(format!("field `vector`: number {at} is missing or infinite")).field("vector"))
+        }
+    }
+}
+
 /// A score that is no number can only come from a vector that was made by hand; JSON would turn it into null.
-fn decided(prediction: &crate::scoring::scorer::Prediction) -> Result<String, Failure> {
+fn decided(prediction: &Prediction) -> Result<String, Failure> {
     if !prediction.score.is_finite() {
         return Err(ScoringError::new("field `vector`: the numbers overflow in the model").field("vector").into());
     }

@@ -22,7 +22,7 @@ pub mod fit;
 pub mod evaluate;
 pub mod select;
 pub mod freeze;
-//pub mod package;
+pub mod package;
 pub mod predict;
 pub mod report;
 

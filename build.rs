@@ -1,0 +1,105 @@
+//! Builds the static action runner that `fraudml package` puts into images, and leaves it compressed in `OUT_DIR`.
+//!
+//! Only for the full tool (feature `train`); the runner itself is built without it, so there is no recursion. The nested
+//! cargo has a target folder of its own (the outer one is locked) and names its target, because static linking of
+//! proc-macros does not work. Its paths are mapped away, so that the bytes do not tell where they were built.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    #[cfg(feature = "train")]
+    runner::embed();
+}
+
+#[cfg(feature = "train")]
+#[path = "src/training/package/elf.rs"]
+mod elf;
+#[cfg(feature = "train")]
+#[path = "src/training/package/gzip.rs"]
+mod gzip;
+
+#[cfg(feature = "train")]
+mod runner {
+    use std::env;
+    use std::path::{Path, PathBuf};
+    use std::process::{Command, Stdio};
+
+    use super::{elf, gzip};
+
+    const SOURCES: [&str; 8] = [
+        "src/scoring",
+        "src/serving",
+        "src/bin/fraudml-action.rs",
+        "src/lib.rs",
+        "src/training/package/elf.rs",
+        "src/training/package/gzip.rs",
+        "Cargo.toml",
+        "Cargo.lock",
+    ];
+
+    pub fn embed() {
+        for source in SOURCES {
+            println!("cargo:rerun-if-changed={source}");
+        }
+        let out = folder("OUT_DIR");
+        let target = variable("TARGET");
+        // An image holds a Linux program; elsewhere `package --runner` names one.
+        let packed = if target.contains("-linux-") { gzip::compress(&build(&out, &target)) } else { Vec::new() };
+        std::fs::write(out.join("fraudml-action.gz"), packed).expect("OUT_DIR must be writable");
+    }
+
+    fn build(out: &Path, target: &str) -> Vec<u8> {
+        // OUT_DIR is <target folder>/<profile>/build/<package>/out.
+        let beside = out.ancestors().nth(4).expect("OUT_DIR is deep").join("action-runner");
+        if !run(&beside, target, &["--offline"]) && !run(&beside, target, &[]) {
+            panic!("the action runner does not build: see cargo's messages above");
+        }
+        let path = beside.join(target).join("runner/fraudml-action");
+        let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("`{}`: {error}", path.display()));
+        if let Err(why) = elf::static_executable(&bytes) {
+            panic!("`{}` {why}; an image FROM scratch can't run it", path.display());
+        }
+        bytes
+    }
+
+    fn run(beside: &Path, target: &str, more: &[&str]) -> bool {
+        let mut cargo = Command::new(variable("CARGO"));
+        cargo.args(["build", "--locked", "--no-default-features", "--bin", "fraudml-action", "--profile", "runner"]);
+        cargo.args(["--target", target, "--target-dir"]).arg(beside).args(more);
+        cargo.current_dir(folder("CARGO_MANIFEST_DIR"));
+        // What the outer cargo told this script (flags, wrappers of clippy, features) must not reach the inner one.
+        let kept = ["CARGO_HOME", "CARGO_MAKEFLAGS", "CARGO_NET_", "CARGO_HTTP_", "CARGO_REGISTR", "CARGO_TERM_"];
+        for (name, _) in env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let wrapper = ["RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "OUT_DIR"].contains(&name.as_str());
+            if wrapper || (name.starts_with("CARGO_") && !kept.iter().any(|kept| name.starts_with(kept))) {
+                cargo.env_remove(&name);
+            }
+        }
+        // The unit separator keeps paths with spaces whole.
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags().join("\x1f"));
+        cargo.stdin(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+
+    fn flags() -> Vec<String> {
+        let remap = |from: PathBuf, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+        let mut flags = vec!["-Ctarget-feature=+crt-static".into(), remap(folder("CARGO_MANIFEST_DIR"), "/fraudml")];
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+        flags.extend(home.map(|home| remap(home, "/cargo")));
+        flags.extend(sysroot().map(|sysroot| remap(sysroot.join("lib/rustlib/src/rust"), "/rustc")));
+        flags
+    }
+
+    fn sysroot() -> Option<PathBuf> {
+        let printed = Command::new(variable("RUSTC")).args(["--print", "sysroot"]).output().ok()?;
+        Some(PathBuf::from(String::from_utf8(printed.stdout).ok()?.trim()))
+    }
+
+    fn variable(name: &str) -> String {
+        env::var(name).unwrap_or_else(|_| panic!("cargo sets `{name}` for build scripts"))
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        PathBuf::from(variable(name))
+    }
+}
