@@ -26,6 +26,8 @@ pub const GOLDEN: &str = "golden.json";
 /// No file of a bundle may be larger (1 GiB): a bound on what a hostile folder can make us read.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
+const RESTORE: &str = "restore the bundle from where it was made, or run `fraudml train` again";
+
 /// How raw scores become calibrated ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,7 +87,7 @@ impl Manifest {
                 .hint("use the version of fraudml that wrote the bundle, or a newer one"));
         }
         let manifest: Manifest = serde_json::from_slice(bytes)
-            .map_err(|error| ScoringError::new(format!("`{MANIFEST}` can't be read: {error}")))?;
+            .map_err(|error| ScoringError::new(format!("`{MANIFEST}` can't be read: {error}")).hint(RESTORE))?;
         if manifest.to_bytes() != bytes || manifest.content_id() != manifest.id {
             return Err(ScoringError::new(format!(
                 "`{MANIFEST}` was changed: its content does not give its id `{}`",
@@ -148,7 +150,7 @@ impl Bundle {
             if found != expected {
                 let message = format!("`{name}` was changed: expected SHA-256 {expected}, found {found}");
                 return Err(ScoringError::new(message)
-                    .hint("restore the bundle from where it was made, or run `fraudml train` again"));
+                    .hint(RESTORE));
             }
         }
         let preprocessor = Preprocessor::from_bytes(bytes(PREPROCESSOR)?)?;

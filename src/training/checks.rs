@@ -3,7 +3,7 @@
 use super::config::{Case, Config};
 use super::error::{Error, Result};
 use super::progress::Progress;
-use super::resample::{estimate, refuse_above_limit};
+use super::resample::{LIMIT_HOURS, estimate};
 use super::split::Split;
 
 /// Fails cheaply what would fail late, and says what the slow cases will cost.
@@ -24,10 +24,16 @@ pub fn before_fitting(config: &Config, splits: &[Split], progress: &dyn Progress
                     ))
                     .hint("lower `k`, use fewer folds, or leave the case out with `--only`"));
                 }
-                let work = estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns());
-                refuse_above_limit(&named.name, &work)?;
-                seconds += work.seconds;
+                seconds += estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns()).seconds;
             }
+        }
+        if seconds > LIMIT_HOURS * 3600.0 {
+            return Err(Error::permanent(format!(
+                "case `{}`: the search for neighbours would take about {:.0} hours on this machine, more than {LIMIT_HOURS}",
+                named.name,
+                seconds / 3600.0
+            ))
+            .hint("leave the case out with `--only`, or use fewer rows or folds"));
         }
         if seconds > 60.0 {
             progress.say(&format!("case `{}`: the search for neighbours will take about {:.0} minutes", named.name, seconds / 60.0));

@@ -54,3 +54,8 @@ impl From<ScoringError> for Error {
         Self { kind: ErrorKind::Permanent, message: error.message, hint: error.hint }
     }
 }
+
+/// The system's words for an I/O error, in our style: lower case, without `(os error 2)`.
+pub fn io_reason(error: &std::io::Error) -> String {
+    error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase()
+}

@@ -44,7 +44,9 @@ pub fn predict_csv(scorer: &Scorer, paths: &[&Path], progress: &dyn Progress) ->
 pub fn to_csv(rows: &[ScoredRow]) -> String {
     let mut csv = String::from("id,score,is_fraud\n");
     for row in rows {
-        csv.push_str(&format!("{},{},{}\n", csv_field(&row.id), row.score, u8::from(row.is_fraud)));
+        // The very text of the online answer: `0.0`, where Rust would print `0`.
+        let score = serde_json::to_string(&row.score).unwrap_or_default();
+        csv.push_str(&format!("{},{score},{}\n", csv_field(&row.id), u8::from(row.is_fraud)));
     }
     csv
 }

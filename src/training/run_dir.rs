@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 
 use super::cells::Cell;
-use super::error::{Error, Result};
+use super::error::{Error, Result, io_reason};
 use super::table_file::Scores;
 
 /// The largest JSON document of a run that is read back.
 const MAX_JSON_BYTES: u64 = 256 << 20;
 
 fn failed(path: &Path, doing: &str, error: &std::io::Error) -> Error {
-    Error::permanent(format!("`{}` can't be {doing}: {error}", path.display()))
+    Error::permanent(format!("`{}` can't be {doing}: {}", path.display(), io_reason(error)))
         .hint("check the folder's permissions and the free space, or choose another under `output`")
 }
 

@@ -2,20 +2,27 @@
 
 use std::path::Path;
 
-use super::{Context, below};
+use super::{Context, below, package, synth, train};
 use crate::cli::args::DemoArgs;
-use crate::cli::config::{self, Loaded};
+use crate::cli::config::{self, Loaded, show};
 use crate::cli::diagnostics::Failure;
-use crate::training::error::Error;
+use crate::training::package::PackageOptions;
+use crate::training::pipeline;
+use crate::training::synth::SynthConfig;
 
 /// `configs/demo.yaml`.
 const DEMO: &str = include_str!("../../../configs/demo.yaml");
 
 pub fn run(args: &DemoArgs, context: &Context) -> Result<(), Failure> {
-    let _loaded = demo_config(&args.out)?;
-    let _progress = context.progress()?;
-    // CALL INTO TRAINING: synth (`args.rows`, the config's seed, into `data`), eda, train, evaluate, package.
-    Err(Error::failed("`demo` is not connected").into())
+    let Loaded { config, .. } = demo_config(&args.out)?;
+    let progress = context.progress()?;
+    let synthetic = SynthConfig { rows: args.rows as usize, seed: config.seed };
+    synth::write(&synthetic, &below(&args.out, "data"), &progress)?;
+    let trained = pipeline::train(&config, &show::yaml(&config, None), &progress)?;
+    let (folder, image) = package::write(&trained.bundle, &PackageOptions::default())?;
+    train::say(&trained, context)?;
+    context.printer.confirm(&package::said(&folder, &image))?;
+    Ok(())
 }
 
 /// The built-in config, with all paths below `out`.

@@ -1,13 +1,74 @@
-//! `fraudml package`: the action image of a bundle.
+//! `fraudml package`: the action image of a bundle, and what deploys it.
 
-use super::Context;
-use crate::cli::args::PackageArgs;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Context, io_error};
+use crate::cli::args::{PackageArgs, Runner as Given};
 use crate::cli::diagnostics::Failure;
-use crate::training::error::Error;
+use crate::scoring::bundle::{Bundle, GOLDEN, MANIFEST, MODEL, PREPROCESSOR};
+use crate::scoring::scorer::Scorer;
+use crate::training::config::OutputConfig;
+use crate::training::error::{Error, Result};
+use crate::training::package::runner::Runner;
+use crate::training::package::{PackageOptions, package};
+use crate::training::run::find_bundle;
+use crate::training::run_dir::write_atomic;
 
-pub fn run(args: &PackageArgs, context: &Context) -> Result<(), Failure> {
-    let _printer = context.printer;
-    let PackageArgs { bundle: _, runner: _, image: _ } = args;
-    // CALL INTO TRAINING: build the image of `bundle`.
-    Err(Error::failed("`package` is not connected").into())
+pub fn run(args: &PackageArgs, context: &Context) -> std::result::Result<(), Failure> {
+    let bundle = find_bundle(&OutputConfig::default(), args.bundle.as_deref())?;
+    let runner = match &args.runner[..] {
+        [] => None,
+        [only] => Some(given(only)?),
+        _ => return Err(Error::permanent("several runners in one image: not yet").hint("package once per runner").into()),
+    };
+    let options = PackageOptions { repository: args.image.clone(), runner, created: source_date_epoch()? };
+    let (folder, image) = write(&bundle, &options)?;
+    context.printer.document(&image)?;
+    context.printer.confirm(&said(&folder, &image))?;
+    Ok(())
+}
+
+/// Writes `<bundle>/openwhisk/`; the folder and `image.json`.
+pub(super) fn write(bundle: &Path, options: &PackageOptions) -> Result<(PathBuf, serde_json::Value)> {
+    // A bundle that would refuse to start is refused here.
+    let scorer = Scorer::new(Bundle::load(bundle)?)?;
+    let mut files = BTreeMap::new();
+    for name in [MANIFEST, PREPROCESSOR, MODEL, GOLDEN] {
+        let path = bundle.join(name);
+        files.insert(name.to_owned(), std::fs::read(&path).map_err(|error| io_error(&path, &error))?);
+    }
+    let packed = package(&files, &scorer.bundle().manifest, options)?;
+    let folder = bundle.join("openwhisk");
+    for (name, bytes) in &packed {
+        write_atomic(&folder.join(name), bytes)?;
+    }
+    let image = packed.get("image.json").and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or_default();
+    Ok((folder, image))
+}
+
+/// Where the image is, how large, and how to load it.
+pub(super) fn said(folder: &Path, image: &serde_json::Value) -> String {
+    let tar = folder.join("image.tar");
+    let megabytes = tar.metadata().map_or(0.0, |metadata| metadata.len() as f64 / 1e6);
+    let reference = image.get("reference").and_then(serde_json::Value::as_str).unwrap_or_default();
+    format!("image   {} ({megabytes:.1} MB, {reference}; `docker load -i` takes it)", tar.display())
+}
+
+fn given(runner: &Given) -> Result<Runner> {
+    let bytes = std::fs::read(&runner.path).map_err(|error| Error {
+        kind: crate::training::error::ErrorKind::Permanent,
+        ..io_error(&runner.path, &error)
+    })?;
+    Runner::given(&runner.arch, &runner.path.display().to_string(), bytes)
+}
+
+/// Seconds since 1970 that the image carries as its date; 0 where the variable is not set.
+fn source_date_epoch() -> Result<u64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Err(_) => Ok(0),
+        Ok(text) => text.parse().map_err(|_| {
+            Error::permanent(format!("environment variable `SOURCE_DATE_EPOCH`: expected seconds, found `{text}`"))
+        }),
+    }
 }

@@ -13,6 +13,11 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
     let loaded = load(&args.config)?;
     let progress = context.progress()?;
     let trained = pipeline::train(&loaded.config, &show::yaml(&loaded.config, None), &progress)?;
+    say(&trained, context)
+}
+
+/// The data, the figures, and where everything lies.
+pub(super) fn say(trained: &Trained, context: &Context) -> Result<(), Failure> {
     context.printer.document(&json!({
         "run": trained.run.file.run_id,
         "bundle": trained.run.file.bundle,
@@ -23,12 +28,6 @@ pub fn run(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
     }))?;
     context.printer.result(&explore::terminal_table(&trained.eda))?;
     context.printer.result(&report::terminal(&trained.report, table_width()))?;
-    say_where(&trained, context)?;
-    Ok(())
-}
-
-/// Where everything lies, as the last lines.
-pub(super) fn say_where(trained: &Trained, context: &Context) -> Result<(), Failure> {
     let lines = [
         ("run", trained.run.folder.display()),
         ("report", trained.reports.display()),

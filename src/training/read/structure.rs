@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::Fingerprint;
 use crate::scoring::record;
-use crate::training::error::{Error, Result};
+use crate::training::error::{Error, Result, io_reason};
 use crate::training::progress::{Progress, Unit};
 
 /// What the cells of a column are.
@@ -77,13 +77,7 @@ fn open_file(path: &Path) -> Result<File> {
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     let hint = "paths are relative to the folder you are in; `fraudml synth --rows 20000 --out data` makes data to try";
-    Error::permanent(format!("`{}` can't be read: {}", path.display(), reason(error))).hint(hint)
-}
-
-/// The system's words without their `(os error 2)`.
-fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    Error::permanent(format!("`{}` can't be read: {}", path.display(), io_reason(error))).hint(hint)
 }
 
 /// Feeds a hash with what passes through.
