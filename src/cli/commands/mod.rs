@@ -8,7 +8,7 @@ use super::config::{self, Loaded};
 use super::diagnostics::Failure;
 use super::printer::Printer;
 use super::progress::Bars;
-use crate::training::error::{Error, Result, io_reason};
+use crate::training::error::{Error, Result};
 
 mod config_command;
 mod demo;
