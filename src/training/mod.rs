@@ -11,3 +11,4 @@ pub mod progress;
 pub mod resample;
 pub mod rows;
 pub mod seed;
+pub mod select;
