@@ -1,15 +1,198 @@
-//! Stand-in.
-use super::config::*; use super::error::Result; use super::evaluate::*;
-pub struct OutOfFold { _l: Vec<u8>, s: Vec<f32> }
-pub struct TestScores { _l: Vec<u8>, _s: Vec<f32> }
-impl OutOfFold { pub(in crate::training) fn collect<'a>(f: impl Iterator<Item = (&'a [u8], &'a [f32])>) -> Self { let (mut l, mut s) = (vec![], vec![]); for (a, b) in f { l.extend(a); s.extend(b) } Self { _l: l, s } } }
-impl TestScores { pub(in crate::training) fn new(_l: Vec<u8>, _s: Vec<f32>) -> Self { Self { _l, _s } } }
-pub fn choose_threshold(_: ThresholdPolicy, o: &OutOfFold) -> Result<f32> { Ok(o.s.iter().copied().fold(0.0, f32::max)) }
-pub fn operating_point(p: ThresholdPolicy, o: &OutOfFold, _: &TestScores) -> Result<OperatingPoint> {
-    let pm = PointMetrics { confusion: Confusion::default(), recall: None, precision: None, fpr: None };
-    Ok(OperatingPoint { policy: serde_json::to_value(p).unwrap_or_default(), threshold: choose_threshold(p, o)?, out_of_fold: pm.clone(), test: pm })
+//! Select: which model and case wins, and from which score on an alarm is raised. In: validation figures and
+//! out-of-fold scores; out: a [`Selection`] and an [`OperatingPoint`], each with what it rests on.
+//!
+//! Test rows decide nothing: the winner comes from the folds' means, the threshold from [`OutOfFold`] scores. Scores of
+//! test rows are another type, [`TestScores`], which only ever describes a threshold that is already chosen.
+
+use std::cmp::Ordering;
+
+use super::config::{SelectBy, SelectConfig, ThresholdPolicy};
+use super::error::{Error, Result};
+use super::evaluate::ranking::Ranking;
+use super::evaluate::{LeaderboardRow, OperatingPoint, PointMetrics, Selection};
+
+/// The baseline: never a bundle.
+const NEVER_SELECTED: &str = "logistic";
+/// Decides between equal figures; models of other names come after these.
+const MODEL_ORDER: [&str; 3] = ["random-forest", "extra-trees", "mlp"];
+
+macro_rules! scored_rows {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone)]
+        pub struct $name {
+            labels: Vec<u8>,
+            scores: Vec<f32>,
+        }
+
+        impl $name {
+            /// One label and one raw score per row.
+            pub(in crate::training) fn new(labels: Vec<u8>, scores: Vec<f32>) -> Self {
+                assert_eq!(labels.len(), scores.len(), "one score per label");
+                Self { labels, scores }
+            }
+
+            pub fn labels(&self) -> &[u8] {
+                &self.labels
+            }
+
+            pub fn scores(&self) -> &[f32] {
+                &self.scores
+            }
+        }
+    };
 }
-pub fn select(rows: &[LeaderboardRow], c: SelectConfig) -> Result<Selection> {
-    let r = rows.iter().filter(|r| r.model != "logistic" && r.protocol == c.protocol.as_str()).max_by(|a, b| a.test.auc.partial_cmp(&b.test.auc).unwrap()).unwrap();
-    Ok(Selection { protocol: r.protocol.clone(), by: "ap".into(), model: r.model.clone(), case: r.case.clone(), value: 0.0, reason: "stand-in".into() })
+scored_rows! {
+    /// Scores of training rows, each by the fold fit that did not see it.
+    ///
+    /// Scores of test rows cannot take their place:
+    /// ```compile_fail,E0308
+    /// use fraudml::training::config::ThresholdPolicy;
+    /// use fraudml::training::select::{TestScores, choose_threshold};
+    /// fn peek(test: &TestScores) {
+    ///     choose_threshold(ThresholdPolicy::MaxFpr(0.01), test).ok();
+    /// }
+    /// ```
+    OutOfFold
 }
+scored_rows! {
+    /// Scores of the test rows by a final fit.
+    TestScores
+}
+
+/// The threshold of a policy, for the rule `score >= threshold`.
+///
+/// `max_fpr`: the lowest of the out-of-fold scores that keeps the false-positive rate within the limit. If even the
+/// highest does not, the next f32 above it, where nothing out of fold raises an alarm.
+pub fn choose_threshold(policy: ThresholdPolicy, oof: &OutOfFold) -> Result<f32> {
+    let ThresholdPolicy::MaxFpr(max_fpr) = policy;
+    let ranking = Ranking::of(&oof.labels, &oof.scores).ok_or_else(|| {
+        Error::failed("some out-of-fold scores are not numbers, so no threshold can be chosen")
+            .hint("the model diverged: lower its learning rate")
+    })?;
+    if ranking.n_negatives == 0 {
+        return Err(Error::permanent("no negative row has an out-of-fold score, so no false-positive rate is defined")
+            .hint("use fewer folds or more rows"));
+    }
+    Ok(match ranking.last_within(max_fpr) {
+        Some(step) => step.threshold,
+        None => ranking.steps[0].threshold.next_up(),
+    })
+}
+
+/// Chooses the threshold out of fold, then says what it does there and on the test rows.
+pub fn operating_point(policy: ThresholdPolicy, oof: &OutOfFold, test: &TestScores) -> Result<OperatingPoint> {
+    let threshold = choose_threshold(policy, oof)?;
+    Ok(OperatingPoint {
+        policy: serde_json::to_value(policy).map_err(|error| Error::failed(error.to_string()))?,
+        threshold,
+        out_of_fold: PointMetrics::at(&oof.labels, &oof.scores, threshold),
+        test: PointMetrics::at(&test.labels, &test.scores, threshold),
+    })
+}
+
+impl SelectBy {
+    /// Its name among the means over folds.
+    pub fn metric(self) -> &'static str {
+        match self {
+            SelectBy::AveragePrecision => "average_precision",
+            SelectBy::Auc => "auc",
+            SelectBy::Recall => "recall",
+            SelectBy::RecallAtFpr1 => "recall_at_fpr_1",
+            SelectBy::RecallAtFpr5 => "recall_at_fpr_5",
+        }
+    }
+}
+
+/// The row with the highest mean of the metric over the validation folds of the protocol. Ties go by average precision,
+/// AUC, model, then the order of the rows. Rows whose mean is not defined, and the baseline, are no candidates.
+pub fn select(rows: &[LeaderboardRow], config: SelectConfig) -> Result<Selection> {
+    let by = config.by.metric();
+    let protocol = config.protocol.as_str();
+    let mut candidates: Vec<(f64, &LeaderboardRow)> = rows
+        .iter()
+        .filter(|row| row.protocol == protocol && row.model != NEVER_SELECTED)
+        .filter_map(|row| Some((mean(row, by)?, row)))
+        .collect();
+    // Stable: what is equal to the end stays in the order of the rows.
+    candidates.sort_by(|(_, a), (_, b)| compare(a, b, by).0);
+    let Some(&(value, winner)) = candidates.first() else {
+        return Err(Error::permanent(format!(
+            "no model can be selected: no row under the {protocol} protocol has a mean `{by}` over all folds"
+        ))
+        .hint("use fewer folds, so that each holds both classes, or select by another metric or protocol"));
+    };
+    Ok(Selection {
+        protocol: protocol.into(),
+        by: by.into(),
+        model: winner.model.clone(),
+        case: winner.case.clone(),
+        value,
+        reason: reason(value, winner, candidates.get(1).copied(), by, protocol),
+    })
+}
+
+/// The better row first, and what decided.
+fn compare(a: &LeaderboardRow, b: &LeaderboardRow, by: &'static str) -> (Ordering, Decision) {
+    for metric in [by, "average_precision", "auc"] {
+        let figure = |row| mean(row, metric).unwrap_or(f64::NEG_INFINITY);
+        let order = figure(b).total_cmp(&figure(a));
+        if order.is_ne() {
+            return (order, Decision::Metric(metric));
+        }
+    }
+    let place =
+        |row: &LeaderboardRow| MODEL_ORDER.iter().position(|&known| known == row.model).unwrap_or(MODEL_ORDER.len());
+    match place(a).cmp(&place(b)) {
+        Ordering::Equal => (Ordering::Equal, Decision::RowOrder),
+        order => (order, Decision::ModelOrder),
+    }
+}
+
+enum Decision {
+    Metric(&'static str),
+    ModelOrder,
+    RowOrder,
+}
+
+fn reason(
+    value: f64,
+    winner: &LeaderboardRow,
+    runner_up: Option<(f64, &LeaderboardRow)>,
+    by: &'static str,
+    protocol: &str,
+) -> String {
+    let mut reason =
+        format!("{} with {} has the highest mean {by} over the {protocol} folds", winner.model, winner.case);
+    match runner_up {
+        None => reason += &format!(", {value:.4}, as the only candidate"),
+        Some((second, row)) => {
+            let (value, second) = told_apart(value, second);
+            let rival = format!("{} with {}", row.model, row.case);
+            reason += &match compare(winner, row, by).1 {
+                Decision::Metric(metric) if metric == by => format!(", {value}; next is {rival}, {second}"),
+                Decision::Metric(metric) => {
+                    let figure = |row| mean(row, metric).map_or("undefined".into(), |figure| format!("{figure:.4}"));
+                    let (own, other) = (figure(winner), figure(row));
+                    format!(", {value}, as has {rival}; mean {metric} decided, {own} against {other}")
+                }
+                Decision::ModelOrder => format!(", {value}, as has {rival}; the order of models decided"),
+                Decision::RowOrder => format!(", {value}, as has {rival}; the order of cases decided"),
+            };
+        }
+    }
+    reason + ". Test rows were not used."
+}
+
+/// Four decimals, or all where four would look equal and the figures are not.
+fn told_apart(a: f64, b: f64) -> (String, String) {
+    let short = (format!("{a:.4}"), format!("{b:.4}"));
+    if short.0 == short.1 && a != b { (a.to_string(), b.to_string()) } else { short }
+}
+
+fn mean(row: &LeaderboardRow, metric: &str) -> Option<f64> {
+    row.validation_mean.get(metric).copied().flatten().filter(|mean| !mean.is_nan())
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,15 @@
 //!
 //! A figure that is not defined (one class, no rows) is `None` and `undefined` says why, never 0.5 or 0.
 
+mod comparisons;
+mod curves;
+mod metrics;
+pub(in crate::training) mod ranking;
+
+pub use comparisons::{mean_over_folds, optimism, overfit};
+pub use curves::{pr_curve, roc_curve};
+pub use metrics::measure;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

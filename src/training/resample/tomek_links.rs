@@ -76,7 +76,7 @@ mod tests {
 
     /// `make_classification(n_classes=2, class_sep=2, weights=[.1, .9], n_informative=3, n_redundant=1, flip_y=0,
     /// n_features=20, n_clusters_per_class=1, n_samples=1000, random_state=10)` of scikit-learn, rounded to three
-    /// decimals; the last column is the label. imbalanced-learn's `TomekLinks` removes rows 68, 620 and 845 of the
+    /// decimals; the last column is the label. imbalanced-learn 0.14.2's `TomekLinks` removes rows 68, 620 and 845 of the
     /// majority, {0: 100, 1: 900} -> {0: 100, 1: 897}, and with `sampling_strategy="all"` rows 17, 112 and 586 too.
     #[test]
     fn equals_imbalanced_learn() {
