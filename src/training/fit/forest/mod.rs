@@ -54,14 +54,14 @@ pub fn grow_binned(
     seed: Seed,
     progress: &dyn Progress,
 ) -> Result<Forest> {
-    if binned.n_rows() != set.matrix().n_rows() || binned.n_features() != set.matrix().n_features() {
-        return Err(Error::failed("the binned matrix is not the training set's"));
-    }
     if set.weights().iter().any(|weight| !weight.is_finite() || *weight < 0.0) {
         return Err(Error::failed("a training weight is negative or not finite"));
     }
     if set.weights().iter().all(|&weight| weight == 0.0) {
         return Err(Error::permanent("a forest needs at least one training row of positive weight"));
+    }
+    if binned.n_rows() != set.matrix().n_rows() || binned.n_features() != set.matrix().n_features() {
+        return Err(Error::failed("the binned matrix is not the training set's"));
     }
     progress.begin(Unit::Trees, "trees", config.trees as u64);
     let trees = match class_weights(set) {
