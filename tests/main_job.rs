@@ -40,7 +40,8 @@ fn lasting(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = files(folder);
     found.retain(|path, _| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        !["run.json", "timings.jsonl"].contains(&name.as_str()) && !name.starts_with(".writing-")
+        // What a killed process left half-written keeps its temporary name.
+        !["run.json", "timings.jsonl"].contains(&name.as_str()) && !path.to_string_lossy().contains(".writing-")
     });
     found
 }
@@ -117,7 +118,10 @@ fn the_plain_case_trains() {
 fn a_missing_file() {
     let case = Case::new();
     fs::remove_file(case.path().join("train.csv")).unwrap();
-    case.refused("");
+    case.refused(
+        "error: `train.csv` can't be read: no such file or directory\n\
+         hint: paths are relative to the folder you are in; `fraudml synth --rows 20000 --out data` makes data to try",
+    );
 }
 
 #[test]
@@ -125,14 +129,20 @@ fn a_target_that_is_not_there() {
     let case = Case::new();
     case.config("");
     fs::write(case.path().join("c.yaml"), config("").replace("target: fraud", "target: frauds")).unwrap();
-    case.refused("");
+    case.refused(
+        "error: `train.csv`: target column `frauds` is not in the header\n\
+         hint: did you mean `fraud`?",
+    );
 }
 
 #[test]
 fn a_constant_target() {
     let case = Case::new();
     case.rows(|_, row| *row = row.replacen(",1,", ",0,", 1));
-    case.refused("");
+    case.refused(
+        "error: `train.csv`, column `fraud`: expected two classes, found only `0`\n\
+         hint: a model needs frauds and legitimate rows to learn from",
+    );
 }
 
 #[test]
@@ -143,7 +153,10 @@ fn a_three_valued_target() {
             *row = row.replacen(",0,", ",2,", 1);
         }
     });
-    case.refused("");
+    case.refused(
+        "error: `train.csv`, line 33, column `fraud`: expected two classes, found a third: `1`, `0`, `2`\n\
+         hint: fraudml scores two classes: merge the labels, or name another target",
+    );
 }
 
 #[test]
@@ -154,7 +167,10 @@ fn a_ragged_row() {
             row.truncate(row.rfind(',').unwrap());
         }
     });
-    case.refused("");
+    case.refused(
+        "error: `train.csv`, line 11, column `card`: expected 5 fields in the row, found 4\n\
+         hint: every row needs as many fields as the header; a field with a comma or a line break needs quotes",
+    );
 }
 
 #[test]
@@ -165,7 +181,10 @@ fn a_word_in_a_number_column() {
             *row = "20,0,200,\"12,5\",visa".into();
         }
     });
-    case.refused("");
+    case.refused(
+        "error: `train.csv`, line 22, column `amount`: expected a number, found `12,5`\n\
+         hint: 59 of its 60 values are numbers; mend the others, or declare `columns: { amount: categorical }`",
+    );
 }
 
 #[test]
@@ -176,7 +195,10 @@ fn a_label_that_is_missing() {
             *row = row.replacen(",0,", ",,", 1);
         }
     });
-    case.refused("");
+    case.refused(
+        "error: `train.csv`, line 7, column `fraud`: expected a label, found an empty field\n\
+         hint: every training row needs a label: remove the rows without one",
+    );
 }
 
 #[test]
@@ -185,7 +207,10 @@ fn repeated_join_keys() {
     fs::write(case.path().join("identity.csv"), "id,device\n3,a\n4,b\n3,c\n").unwrap();
     let joined = "tables: [ { path: train.csv }, { path: identity.csv, join: { on: id, how: left } } ]";
     fs::write(case.path().join("c.yaml"), config("").replace("tables: [ { path: train.csv } ]", joined)).unwrap();
-    case.refused("");
+    case.refused(
+        "error: `identity.csv`, line 4, column `id`: expected a join key of its own, found `3` again (first on line 2)\n\
+         hint: a left join needs at most one row per key on the right: remove or aggregate the repeated rows",
+    );
 }
 
 #[test]
@@ -196,7 +221,10 @@ fn too_few_frauds_for_the_folds() {
             *row = row.replacen(",1,", ",0,", 1);
         }
     });
-    case.refused("");
+    case.refused(
+        "error: expected at least 3 positive rows for 2 folds and a test set, found 2\n\
+         hint: use fewer folds (`split.folds`), or more data",
+    );
 }
 
 #[test]
@@ -204,7 +232,10 @@ fn too_few_frauds_for_the_neighbours() {
     let case = Case::new();
     let text = config("").replace("[ raw ]", "[ smote-tomek: { target_share: 0.4, k: 5 } ]");
     fs::write(case.path().join("c.yaml"), text).unwrap();
-    case.refused("");
+    case.refused(
+        "error: case `smote-tomek`: expected more than 5 minority rows for 5 neighbours, found 4 in random fold-0\n\
+         hint: lower `k`, use fewer folds, or leave the case out with `--only`",
+    );
 }
 
 #[test]
@@ -212,7 +243,10 @@ fn an_output_folder_that_cannot_be_written() {
     let case = Case::new();
     fs::write(case.path().join("taken"), "a file").unwrap();
     case.config("output: { artifacts: taken/artifacts }\n");
-    case.refused("");
+    case.refused(
+        "error: `taken/artifacts` can't be made: not a directory\n\
+         hint: check the folder's permissions and the free space, or choose another under `output`",
+    );
 }
 
 #[test]

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 
 use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, Result};
-use super::evaluate::metrics::measure;
-use super::evaluate::{Metrics, ResamplingReport};
+
+use super::evaluate::{Metrics, ResamplingReport, measure};
 use super::fit::{Learner, score_parallel};
 use super::prepare::{Prepared, prepare};
 use super::progress::{Progress, Unit};

@@ -10,4 +10,25 @@ pub mod error;
 pub mod progress;
 pub mod rows;
 pub mod seed;
+
+pub mod synth;
+
+pub mod read;
+pub mod explore;
+pub mod split;
+pub mod prepare;
+pub mod resample;
+pub mod fit;
+pub mod evaluate;
 pub mod select;
+pub mod freeze;
+pub mod package;
+pub mod predict;
+pub mod report;
+
+pub mod cells;
+pub mod checks;
+pub mod outcome;
+pub mod run;
+pub mod run_dir;
+pub mod table_file;

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use super::cells::{Cell, PlannedCell};
 use super::error::{Error, Result};
-use super::evaluate::curves::{pr_curve, roc_curve};
-use super::evaluate::{Leaderboard, LeaderboardRow, Metrics, Selection, mean_over_folds, optimism, overfit};
+
+use super::evaluate::{Leaderboard, LeaderboardRow, Metrics, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve};
 use super::report::{Curves, LossCurve, RunReport};
 use super::run::Run;
 use super::run_dir::CellStore;
@@ -127,7 +127,8 @@ fn operate(
         return Err(Error::failed("the winner has no cells"));
     };
     let folds = folds.iter().map(|cell| store.scores(&cell.key)).collect::<Result<Vec<_>>>()?;
-    let out_of_fold = OutOfFold::collect(folds.iter().map(|fold| (&fold.labels[..], &fold.scores[..])));
+    let labels = folds.iter().flat_map(|fold| &fold.labels).copied().collect();
+    let out_of_fold = OutOfFold::new(labels, folds.iter().flat_map(|fold| &fold.scores).copied().collect());
     let test = store.scores(&last.key)?;
     let test = TestScores::new(test.labels, test.scores);
     Ok((last.key.clone(), operating_point(run.file.threshold, &out_of_fold, &test)?))

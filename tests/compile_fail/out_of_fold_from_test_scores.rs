@@ -1,6 +1,6 @@
 // error: private
 use fraudml::training::select::OutOfFold;
 
-pub fn leak(labels: &[u8], test_scores: &[f32]) -> OutOfFold {
-    OutOfFold::collect([(labels, test_scores)].into_iter())
+pub fn leak(labels: Vec<u8>, test_scores: Vec<f32>) -> OutOfFold {
+    OutOfFold::new(labels, test_scores)
 }

@@ -150,11 +150,3 @@ pub struct PointMetrics {
     pub precision: Option<f64>,
     pub fpr: Option<f64>,
 }
-pub mod metrics;
-pub mod curves;
-pub fn mean_over_folds(folds: &[Metrics]) -> BTreeMap<String, Option<f64>> {
-    let m = |f: &dyn Fn(&Metrics) -> Option<f64>| Some(folds.iter().filter_map(f).sum::<f64>() / folds.len() as f64);
-    BTreeMap::from([("recall".into(), m(&|x| x.recall)), ("auc".into(), m(&|x| x.auc)), ("average_precision".into(), m(&|x| x.average_precision))])
-}
-pub fn overfit(_: &[Option<f64>], _: &[Option<f64>]) -> Overfit { Overfit { train_recall: None, validation_recall: None, gap: None, flagged: false } }
-pub fn optimism(_: &[LeaderboardRow]) -> Vec<OptimismGap> { Vec::new() }
