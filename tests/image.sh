@@ -17,7 +17,7 @@ cleanup() {
 trap cleanup EXIT
 
 if ! docker info >/dev/null 2>&1; then
-  command -v dockerd >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io; } >"$work/apt.log" 2>&1
+  command -v dockerd >/dev/null || { apt-get update -qq && apt-get install -y -qq docker.io; } >"$work/apt.log" 2>&1
   for driver in overlay2 vfs; do
     dockerd --storage-driver="$driver" --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" >"$work/dockerd.log" 2>&1 &
     dockerd_pid=$!
