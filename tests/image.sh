@@ -17,7 +17,7 @@ cleanup() {
 trap cleanup EXIT
 
 if ! docker info >/dev/null 2>&1; then
-  command -v dockerd >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io; } >"$work/apt.log" 2>&1
+  command -v dockerd >/dev/null || { apt-get update -qq && apt-get install -y -qq docker.io; } >"$work/apt.log" 2>&1
   for driver in overlay2 vfs; do
     dockerd --storage-driver="$driver" --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" >"$work/dockerd.log" 2>&1 &
     dockerd_pid=$!
@@ -69,13 +69,14 @@ for golden in json.load(open(sys.argv[1]))["records"]: print(json.dumps(golden["
 fi
 
 status=0
-python3 - "$bundle" "$work/predicted.csv" "$pipeline" "$(address "$prefix-transform")" "$(address "$prefix-encode")" \
+PIPELINE=$prefix-pipeline python3 - "$bundle" "$work/predicted.csv" "$pipeline" "$(address "$prefix-transform")" "$(address "$prefix-encode")" \
   "$(address "$prefix-predict")" "$(address "$prefix-main")" <<'PY' || status=1
-import csv, json, os, sys, time, urllib.error, urllib.request
+import collections, csv, json, os, subprocess, sys, time, urllib.error, urllib.request
 
 bundle, predicted, *hosts = sys.argv[1:]
 pipeline, transform, encode, predict, by_main = hosts
 passed = failed = 0
+n_runs = collections.Counter()
 
 
 class Text(float):
@@ -126,6 +127,7 @@ def post(host, path, body):
 
 def run(host, value):
     body = '{"value":%s,"namespace":"guest","action_name":"/guest/x","activation_id":"a","deadline":"1700000060000"}' % value
+    n_runs[host] += 1
     status, headers, text = post(host, "/run", body)
     check("status of /run", status, 200)
     check("Content-Length", headers["Content-Length"], str(len(text.encode())))
@@ -158,6 +160,18 @@ for at, record in enumerate(golden):
         check(f"record {at}: is_fraud = predict", str(int(answer["is_fraud"])), frauds[at])
 bad = read(run(pipeline, '{"records":[{},7]}'))
 check("bad record in a batch", [sorted(item)[0] for item in bad["results"]], ["bundle", "error"])
+name = os.environ["PIPELINE"]
+docker = lambda *words: subprocess.run(["docker", *words], capture_output=True, text=True, check=True)
+docker("pause", name)
+docker("unpause", name)
+run(pipeline, "{}")
+logs = docker("logs", name)
+sentinel = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX"
+for stream in (logs.stdout, logs.stderr):
+    check("whole-line sentinels", stream.splitlines().count(sentinel), n_runs[pipeline] + 1)
+begun = time.time()
+docker("stop", name)
+check("docker stop ends it at once", time.time() - begun < 5, True)
 print(f"{len(golden)} golden records" + (", compared with predict" if texts is not None else ""))
 print(f"{passed} passed, {failed} failed")
 raise SystemExit(failed > 0)

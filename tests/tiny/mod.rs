@@ -23,7 +23,7 @@ pub fn records() -> Vec<Map<String, Json>> {
         json!({ "amt": -0.0, "card": "", "dist": "nan", "hour": 1e-7 }),
         json!({ "TransactionID": 6, "amt": 1e300, "dist": -1e300 }),
         json!({ "TransactionID": 7, "amt": 100, "card": "visa", "dist": 1, "hour": 12, "device": 150, "unknown": [1, {}] }),
-        json!({ "TransactionID": 8, "amt": 49.999999999999993, "card": "amex", "dist": 287.1, "hour": 5.5, "device": "ios" }),
+        json!({ "TransactionID": 8, "amt": 49.99999999999999, "card": "amex", "dist": 287.1, "hour": 5.5, "device": "ios" }),
         json!({}),
         json!({ "TransactionID": 10, "amt": 3.3333333333333335, "card": "straße", "hour": 17 }),
     ]

@@ -36,7 +36,10 @@ pub fn package(
     manifest: &Manifest,
     options: &PackageOptions,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
-    let name = entity_name(&manifest.name);
+    let name = match path_component(&manifest.name) {
+        nothing if nothing.is_empty() => "model".to_owned(),
+        name => name,
+    };
     let repository = match &options.repository {
         Some(repository) => checked_repository(repository)?,
         None => format!("fraudml/{name}"),
@@ -81,17 +84,7 @@ fn labels(manifest: &Manifest) -> BTreeMap<String, String> {
     .into()
 }
 
-/// A name that an OpenWhisk package, an image path and YAML all take.
-fn entity_name(name: &str) -> String {
-    let component = path_component(name);
-    // YAML would read a bare number as one, and nothing as null.
-    match component.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        true => format!("model-{component}").trim_end_matches('-').into(),
-        false => component,
-    }
-}
-
-/// The nearest part of an image path: `[a-z0-9]` with single `-`, `_` or `.` between, at most 100.
+/// The nearest name that an OpenWhisk package and a part of an image path both take: `[a-z0-9]` with single `-`, `_` or `.` between, at most 100.
 fn path_component(name: &str) -> String {
     let mut component = String::new();
     for c in name.to_lowercase().chars().take(100) {

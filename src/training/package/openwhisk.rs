@@ -5,7 +5,7 @@
 
 use crate::serving::stage::Stage;
 
-/// What the texts are filled with; names are already such as OpenWhisk and YAML take without quotes.
+/// What the texts are filled with; names are such as OpenWhisk and a shell take as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deployment<'a> {
     pub package: &'a str,
@@ -32,9 +32,9 @@ pub fn manifest_yaml(deployment: &Deployment) -> String {
         "\
 # Deploy with: wskdeploy -m manifest.yaml
 project:
-  name: {package}
+  name: \"{package}\"
 packages:
-  {package}:
+  \"{package}\":
     version: 1.0
     license: Apache-2.0
     actions:
@@ -44,7 +44,7 @@ packages:
         web: true
     apis:
       {package}-api:
-        {package}:
+        \"{package}\":
           score:
             score: {{ method: POST, response: json }}
 "
@@ -88,7 +88,7 @@ pub fn serverless_yml(deployment: &Deployment) -> String {
     format!(
         "\
 # Deploy with: serverless deploy (needs the plugin serverless-openwhisk)
-service: {package}
+service: \"{package}\"
 provider:
   name: openwhisk
   memory: {memory_mb}

@@ -1,0 +1,246 @@
+//! The action against OpenWhisk's contract, without sockets: every request and what it must be answered.
+
+mod tiny;
+
+use base64::Engine as _;
+use fraudml::scoring::error::ScoringError;
+use fraudml::serving::protocol::{Action, Reply};
+use fraudml::serving::stage::{MAX_RESULT_BYTES, Stage};
+use serde_json::{Value as Json, json};
+
+fn action(preset: Option<Stage>) -> Action {
+    Action::new(preset, || Ok(tiny::scorer()))
+}
+
+fn post(action: &Action, path: &str, body: &Json) -> Reply {
+    action.reply("POST", path, body.to_string().as_bytes())
+}
+
+fn run(action: &Action, value: Json) -> Json {
+    let reply = post(action, "/run", &json!({ "value": value }));
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert!(reply.ends_activation && reply.log.is_none());
+    serde_json::from_str(&reply.body).unwrap()
+}
+
+fn as_stage(main: &str) -> Action {
+    let action = action(None);
+    assert_eq!(post(&action, "/init", &json!({ "value": { "main": main } })).status, 200);
+    action
+}
+
+#[test]
+fn every_shape_of_init_is_accepted_once() {
+    let no_code = r#"{"value":{"name":"predict","main":"main","binary":false,"env":{"__OW_NAMESPACE":"guest",
+        "__OW_ACTION_NAME":"/guest/fraud/score","__OW_DEADLINE":"1700000060000"}}}"#;
+    let bodies =
+        [no_code, "{}", "", "null", r#"{"value":{"code":null,"env":null}}"#, r#"{"value":{"code":"","main":""}}"#];
+    for body in bodies {
+        let action = action(None);
+        let first = action.reply("POST", "/init", body.as_bytes());
+        assert_eq!((first.status, first.ends_activation, first.log), (200, false, None), "{body}");
+        let second = action.reply("POST", "/init", body.as_bytes());
+        let text = "Cannot initialize the action more than once.";
+        assert_eq!((second.status, second.ends_activation), (403, false));
+        assert_eq!(second.body, format!(r#"{{"error":"{text}"}}"#));
+        assert_eq!(second.log.as_deref(), Some(text));
+    }
+    assert_eq!(action(None).reply("POST", "/init", b"[1]").status, 400);
+    assert_eq!(action(None).reply("POST", "/init", b"{").status, 400);
+}
+
+#[test]
+fn an_unknown_entry_point_is_refused_with_the_four_names() {
+    let reply = post(&action(None), "/init", &json!({ "value": { "main": "niam" } }));
+    assert_eq!(reply.status, 400);
+    for stage in Stage::ALL {
+        assert!(reply.body.contains(stage.as_str()), "{}", reply.body);
+    }
+}
+
+/// Tells stages apart by what they answer to an empty object.
+fn acts_as(action: &Action, action_name: &str) -> &'static str {
+    let body = json!({ "value": {}, "action_name": action_name });
+    let answer: Json = serde_json::from_str(&post(action, "/run", &body).body).unwrap();
+    match answer.pointer("/error/message").and_then(Json::as_str) {
+        Some(message) if message.contains("`encode`") => "encode",
+        Some(message) if message.contains("`predict`") => "predict",
+        Some(other) => panic!("{other}"),
+        None if answer.get("features").is_some() => "transform",
+        None => "pipeline",
+    }
+}
+
+#[test]
+fn main_beats_the_environment_beats_the_name_of_the_action() {
+    let cases = [
+        ("encode", Some(Stage::Predict), "/guest/fraud/transform", "encode"),
+        ("main", Some(Stage::Predict), "/guest/fraud/transform", "predict"),
+        ("", None, "/guest/fraud/transform", "transform"),
+        ("main", None, "/guest/fraud/score", "pipeline"),
+        ("pipeline", Some(Stage::Predict), "encode", "pipeline"),
+    ];
+    for (main, preset, name, expected) in cases {
+        let action = action(preset);
+        let body = json!({ "value": { "main": main, "env": { "__OW_ACTION_NAME": name } } });
+        assert_eq!(post(&action, "/init", &body).status, 200);
+        assert_eq!(acts_as(&action, "/guest/other"), expected, "{main} {preset:?} {name}");
+    }
+    assert_eq!(acts_as(&action(None), "/guest/fraud/encode"), "encode", "run before init");
+    assert_eq!(acts_as(&action(None), ""), "pipeline", "run before init, no name");
+}
+
+#[test]
+fn the_chain_of_three_actions_is_the_pipeline_is_the_golden_record() {
+    let actions = ["transform", "encode", "predict", "pipeline"].map(as_stage);
+    let text = |action: &Action, value: &str| {
+        let reply = action.reply("POST", "/run", format!(r#"{{"value":{value}}}"#).as_bytes());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.body
+    };
+    let golden = tiny::scorer().bundle().golden.clone();
+    let mut scores = Vec::new();
+    for record in &golden.records {
+        let raw = Json::Object(record.record.clone()).to_string();
+        let transformed = text(&actions[0], &raw);
+        let encoded = text(&actions[1], &transformed);
+        let predicted = text(&actions[2], &encoded);
+        assert_eq!(predicted, text(&actions[3], &raw));
+        for (answer, expected) in
+            [(transformed, &record.transform), (encoded, &record.encode), (predicted, &record.predict)]
+        {
+            let mut answer: Json = serde_json::from_str(&answer).unwrap();
+            assert!(answer.get("error").is_none());
+            assert!(answer.as_object_mut().unwrap().remove("bundle").is_some());
+            assert_eq!(&answer, expected);
+        }
+        scores.push(record.predict["score"].to_string());
+    }
+    scores.sort();
+    scores.dedup();
+    assert!(scores.len() > 5, "golden records must differ: {scores:?}");
+}
+
+#[test]
+fn a_bad_record_is_answered_200_and_names_its_field() {
+    let action = as_stage("pipeline");
+    let answer = run(&action, json!({ "amt": "12,5" }));
+    assert_eq!(answer["error"]["statusCode"], 400);
+    assert_eq!(answer["error"]["field"], "amt");
+    assert_eq!(run(&action, json!({ "amt": 1 }))["id"], Json::Null, "the next run works");
+    for bad in [json!({ "amt": [1] }), json!({ "card": {} }), json!({ "TransactionID": [] })] {
+        assert!(run(&action, bad)["error"]["field"].is_string());
+    }
+    let long = run(&as_stage("predict"), json!({ "id": 1, "vector": ["x".repeat(100_000)], "bundle": "b" }));
+    assert!(long.to_string().len() < 1000, "an error carries no document back");
+}
+
+#[test]
+fn a_batch_keeps_its_order_and_passes_errors_on() {
+    let chain = ["transform", "encode", "predict"].map(as_stage);
+    let records = json!({ "records": [{ "TransactionID": 1, "amt": 5 }, { "amt": true }, 7, { "TransactionID": 4 }], "__ow_method": "post" });
+    let fused = run(&as_stage("pipeline"), records.clone());
+    let chained = chain.iter().fold(records, |value, action| run(action, value));
+    let ids =
+        |answer: &Json| answer["results"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&fused), [json!(1), Json::Null, Json::Null, json!(4)]);
+    assert_eq!(fused, chained);
+    assert_eq!(chained["results"][1]["error"]["field"], "amt");
+    assert!(chained["results"][2]["error"]["message"].is_string());
+    assert!(chained.get("error").is_none());
+    let array = run(&as_stage("pipeline"), json!([{ "TransactionID": 1, "amt": 5 }]));
+    assert_eq!(array["results"][0], fused["results"][0]);
+    assert_eq!(run(&as_stage("pipeline"), json!({ "records": [] })), json!({ "results": [] }));
+}
+
+#[test]
+fn stages_of_different_bundles_refuse_each_other() {
+    let mut transformed = run(&as_stage("transform"), json!({ "amt": 5 }));
+    transformed["bundle"] = json!("0123456789abcdef");
+    assert_eq!(run(&as_stage("encode"), transformed)["error"]["field"], "bundle");
+}
+
+#[test]
+fn no_answer_holds_a_number_that_is_none() {
+    let bundle = tiny::scorer().bundle().manifest.id.clone();
+    let predict = as_stage("predict");
+    let huge = json!({ "id": 1, "vector": [3e38, 3e38, -3e38, 3e38, 3e38], "bundle": bundle });
+    for vector in
+        [json!([null, 1, 1, 1, 1]), json!([1]), json!([1, 2, 3, 4, 5, 6]), json!("x"), json!([1e39, 1, 1, 1, 1])]
+    {
+        let answer = run(&predict, json!({ "id": 1, "vector": vector, "bundle": bundle }));
+        assert!(answer["error"]["message"].is_string(), "{answer}");
+    }
+    let answer = run(&predict, huge);
+    assert!(answer["score"].is_number() || answer["error"].is_object(), "{answer}");
+}
+
+#[test]
+fn what_openwhisk_sends_besides_is_tolerated() {
+    let action = as_stage("pipeline");
+    for deadline in [json!("1700000060000"), json!(1_700_000_060_000u64)] {
+        let body = json!({ "value": { "amt": 1, "__ow_headers": { "a": "b" } }, "deadline": deadline, "api_key": "k",
+            "activation_id": "a", "transaction_id": "t", "namespace": "guest", "action_name": "/guest/x", "new_field": [] });
+        assert_eq!(post(&action, "/run", &body).status, 200);
+    }
+    for body in ["", "null", "{}", r#"{"value":null}"#, r#"{"value":{}}"#] {
+        let reply = action.reply("POST", "/run", body.as_bytes());
+        assert!(reply.status == 200 && reply.body.contains("score"), "{body}: {}", reply.body);
+    }
+    let not_an_object = post(&action, "/run", &json!({ "value": "A" }));
+    assert_eq!((not_an_object.status, not_an_object.ends_activation), (404, true));
+    assert_eq!(not_an_object.body, r#"{"error":"The action did not receive a dictionary or array as an argument."}"#);
+    for broken in [&b"{\"value\":"[..], b"[]", b"\"x\"", b"{\"value\":{\"amt\":1}} x", b"{\"value\":{\"\xff\":1}}"] {
+        let reply = action.reply("POST", "/run", broken);
+        assert_eq!((reply.status, reply.ends_activation), (400, true));
+    }
+    let deep = format!("{{\"value\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(action.reply("POST", "/run", deep.as_bytes()).body.contains("error"));
+}
+
+#[test]
+fn the_body_of_a_raw_web_request_is_unwrapped() {
+    let action = as_stage("pipeline");
+    let record = json!({ "TransactionID": 1, "amt": 5 });
+    let expected = run(&action, record.clone());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(record.to_string());
+    for body in [record.to_string(), encoded] {
+        assert_eq!(run(&action, json!({ "__ow_body": body, "__ow_method": "post", "__ow_query": "" })), expected);
+    }
+    assert_eq!(run(&action, json!({ "__ow_body": "", "TransactionID": 1, "amt": 5 })), expected);
+    assert_eq!(run(&action, json!({ "__ow_body": "hello" }))["error"]["field"], "__ow_body");
+}
+
+#[test]
+fn a_result_above_the_limit_is_refused_by_ourselves() {
+    let records: Vec<Json> = (0..20_000).map(|at| json!({ "TransactionID": at })).collect();
+    let reply = post(&as_stage("pipeline"), "/run", &json!({ "value": { "records": records } }));
+    assert_eq!(reply.status, 200);
+    let answer: Json = serde_json::from_str(&reply.body).unwrap();
+    assert_eq!(answer["error"]["statusCode"], 413);
+    assert!(reply.body.len() < 1000 && MAX_RESULT_BYTES == 1_048_576);
+    let long_id = run(&as_stage("transform"), json!({ "TransactionID": "x".repeat(MAX_RESULT_BYTES) }));
+    assert_eq!(long_id["error"]["statusCode"], 413);
+}
+
+#[test]
+fn a_bundle_that_does_not_load_is_told_to_the_log_and_the_caller() {
+    let action = Action::new(None, || Err(ScoringError::new("`model.safetensors` was changed")));
+    let init = post(&action, "/init", &json!({}));
+    assert_eq!((init.status, init.ends_activation), (502, false));
+    assert!(init.body.contains("was changed") && init.log.unwrap().contains("was changed"));
+    assert_eq!(post(&action, "/run", &json!({})).status, 502);
+    assert_eq!(action.reply("GET", "/healthz", b"").status, 502);
+}
+
+#[test]
+fn plain_clients_have_score_and_health() {
+    let action = action(Some(Stage::Encode));
+    let scored = post(&action, "/score", &json!({ "TransactionID": 1, "amt": 5 }));
+    assert!(scored.status == 200 && !scored.ends_activation && scored.body.contains("\"score\":"));
+    assert_eq!(post(&action, "/score", &json!({ "amt": "x" })).status, 400);
+    assert_eq!(post(&action, "/score", &json!("x")).status, 400);
+    assert!(action.reply("GET", "/healthz", b"").body.contains("\"status\":\"ok\""));
+    assert_eq!(action.reply("GET", "/run", b"").status, 405);
+    assert_eq!(action.reply("POST", "/", b"").status, 404);
+}
