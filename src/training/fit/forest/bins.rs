@@ -1,7 +1,8 @@
 //! Binned columns: `n_features` columns of one byte per row, and what each bin spans.
 //!
 //! Every distinct matrix row counts once, whatever its weight or its number of entries, so one binning serves all
-//! cases. A column of at most `bins` distinct values keeps them all; another is cut at quantiles. An edge is the
+//! cases. A column of at most `bins` distinct values keeps them all; another is cut at quantiles that lie denser in the
+//! tails, where rare frauds are: with equal shares extra trees grow a third more nodes than on raw values. An edge is the
 //! midpoint between the largest value of a bin and the smallest of the next, rounded to f32 so that it separates them:
 //! `code <= b` and `x <= edges[b]` agree on every training value. Infinities count as the largest finite numbers.
 
@@ -113,18 +114,26 @@ impl FeatureBins {
     }
 }
 
-/// How many distinct values each bin takes: a bin closes when it holds its share of the rows that are left.
+/// How many distinct values each bin takes: a bin closes when it holds its share of what is left. Shares are taken of
+/// the arcsine of the square root of the rank: bins of the middle hold up to pi/2 times as many rows as equal ones
+/// would, those of the tails far fewer (the first about n / 26,000 instead of n / 255). Rare frauds lie in the tails.
 fn quantile_groups(distinct: &[(f32, usize)], bins: usize) -> Vec<usize> {
-    let mut rows_left: usize = distinct.iter().map(|(_, count)| count).sum();
+    let n_rows: usize = distinct.iter().map(|(_, count)| count).sum();
+    // libm, so that the bits do not depend on the platform's functions.
+    let measure = |rank: usize| libm::asin((rank as f64 / n_rows as f64).sqrt());
+    let whole = measure(n_rows);
     let mut groups = Vec::with_capacity(bins);
-    let (mut length, mut rows) = (0, 0);
-    for &(_, count) in distinct {
+    let (mut length, mut rank, mut start) = (0, 0, 0.0);
+    for (at, &(_, count)) in distinct.iter().enumerate() {
         length += 1;
-        rows += count;
-        if groups.len() + 1 < bins && rows * (bins - groups.len()) >= rows_left {
+        rank += count;
+        let bins_left = bins - groups.len();
+        let has_share = (measure(rank) - start) * bins_left as f64 >= whole - start;
+        // As many values as bins are left: each keeps its own.
+        let few_left = distinct.len() - (at + 1) < bins_left;
+        if bins_left > 1 && (has_share || few_left) {
             groups.push(length);
-            rows_left -= rows;
-            (length, rows) = (0, 0);
+            (length, start) = (0, measure(rank));
         }
     }
     if length > 0 {
@@ -177,10 +186,20 @@ mod tests {
             assert_eq!(binned.bins(0).n_bins(), bins);
             let mut counts = vec![0; bins];
             binned.column(0).iter().for_each(|&code| counts[code as usize] += 1);
-            assert!(
-                counts.iter().all(|&count| (count as f64 * bins as f64 / 20_000.0 - 1.0).abs() < 0.05),
-                "{counts:?}"
-            );
+            let rank = |bin: usize| (std::f64::consts::FRAC_PI_2 * bin as f64 / bins as f64).sin().powi(2) * 20_000.0;
+            for (bin, &count) in counts.iter().enumerate() {
+                let expected = rank(bin + 1) - rank(bin);
+                assert!((f64::from(count) - expected).abs() < 2.0 + 0.05 * expected, "{bin}: {count}, not {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn all_bins_are_used_where_there_are_more_values() {
+        for n in [256, 257, 300, 600, 5000] {
+            let values: Vec<f32> = (0..n).map(|x| x as f32).collect();
+            assert_eq!(binned(&values, 255).bins(0).n_bins(), 255, "{n} values");
+            assert_consistent(&values, &binned(&values, 255));
         }
     }
 
