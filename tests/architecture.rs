@@ -42,7 +42,9 @@ fn room(file: &str) -> &str {
 /// The rooms a line of code names through `crate::`, `fraudml::` or (from the top of a room) `super::`.
 fn rooms_named(line: &str) -> Vec<&'static str> {
     let named = |room: &&'static str| {
-        [format!("crate::{room}::"), format!("fraudml::{room}::"), format!("crate::{room};")].iter().any(|path| line.contains(path))
+        [format!("crate::{room}::"), format!("fraudml::{room}::"), format!("crate::{room};")]
+            .iter()
+            .any(|path| line.contains(path))
             || (line.contains("use crate::{") && line.contains(*room))
     };
     ["cli", "training", "scoring", "serving"].into_iter().filter(named).collect()
@@ -51,7 +53,11 @@ fn rooms_named(line: &str) -> Vec<&'static str> {
 #[test]
 fn arrows_go_one_way() {
     let allowed = |from: &str, to: &str| {
-        from == to || matches!((from, to), ("cli", _) | ("training", "scoring") | ("serving", "scoring") | ("bin", _) | ("lib.rs", _))
+        from == to
+            || matches!(
+                (from, to),
+                ("cli", _) | ("training", "scoring") | ("serving", "scoring") | ("bin", _) | ("lib.rs", _)
+            )
     };
     let mut wrong = Vec::new();
     for (file, text) in sources() {
@@ -121,7 +127,18 @@ fn binaries_are_short() {
 fn the_lean_build_is_lean() {
     for krate in ["polars", "burn", "plotters", "clap", "rayon", "rand"] {
         let tree = Command::new(env!("CARGO"))
-            .args(["tree", "--locked", "--offline", "--no-default-features", "-e", "normal", "--prefix", "none", "--format", "{p}"])
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "--no-default-features",
+                "-e",
+                "normal",
+                "--prefix",
+                "none",
+                "--format",
+                "{p}",
+            ])
             .current_dir(root())
             .output()
             .expect("cargo runs");
@@ -165,7 +182,8 @@ fn compile(source: &Path, out: &Path) -> (bool, String) {
 fn held_out_rows_cannot_be_misused_and_compile() {
     let out = tempfile::tempdir().expect("temporary folder");
     let folder = root().join("tests/compile_fail");
-    let mut cases: Vec<PathBuf> = std::fs::read_dir(&folder).expect("cases").flatten().map(|entry| entry.path()).collect();
+    let mut cases: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("cases").flatten().map(|entry| entry.path()).collect();
     cases.sort();
     assert!(cases.len() >= 6);
     for case in cases {

@@ -28,7 +28,9 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let path = entry.path();
             match path.is_dir() {
                 true => open.push(path),
-                false => drop(found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).expect("file"))),
+                false => {
+                    drop(found.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).expect("file")))
+                }
             }
         }
     }
@@ -102,7 +104,8 @@ impl Case {
         assert_eq!(stderr.trim_end(), expected.trim_end());
         assert_eq!(output.status.code(), Some(2));
         assert!(output.stdout.is_empty());
-        let written: Vec<PathBuf> = files(self.path()).into_keys().filter(|path| path.components().count() > 1).collect();
+        let written: Vec<PathBuf> =
+            files(self.path()).into_keys().filter(|path| path.components().count() > 1).collect();
         assert!(written.is_empty(), "half-written: {written:?}");
     }
 }
@@ -282,7 +285,10 @@ fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
         let cells: Vec<&str> = row.split(',').collect();
         // Numbers as numbers in one row, as text in the next: web parameters are strings.
         let amount = if cells[0].len() == 1 { cells[3].to_owned() } else { format!("\"{}\"", cells[3]) };
-        format!("{{\"id\": {}, \"amount\": {amount}, \"card\": \"{}\", \"__ow_method\": \"post\"}}\n", cells[0], cells[4])
+        format!(
+            "{{\"id\": {}, \"amount\": {amount}, \"card\": \"{}\", \"__ow_method\": \"post\"}}\n",
+            cells[0], cells[4]
+        )
     };
     fs::write(case.path().join("rows.jsonl"), rows().iter().map(record).collect::<String>()).unwrap();
     let lines = ok(case.path(), &["predict", "rows.jsonl"]);

@@ -149,8 +149,7 @@ impl Bundle {
             let expected = manifest.files.get(name).map_or("no hash", String::as_str);
             if found != expected {
                 let message = format!("`{name}` was changed: expected SHA-256 {expected}, found {found}");
-                return Err(ScoringError::new(message)
-                    .hint(RESTORE));
+                return Err(ScoringError::new(message).hint(RESTORE));
             }
         }
         let preprocessor = Preprocessor::from_bytes(bytes(PREPROCESSOR)?)?;

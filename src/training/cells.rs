@@ -160,7 +160,8 @@ impl PartOfGrid<'_> {
     }
 
     fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
-        let cases: Vec<&NamedCase> = self.config.imbalance.iter().filter(|case| self.missing(case).next().is_some()).collect();
+        let cases: Vec<&NamedCase> =
+            self.config.imbalance.iter().filter(|case| self.missing(case).next().is_some()).collect();
         if cases.is_empty() {
             return Ok(());
         }

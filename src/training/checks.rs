@@ -36,7 +36,11 @@ pub fn before_fitting(config: &Config, splits: &[Split], progress: &dyn Progress
             .hint("leave the case out with `--only`, or use fewer rows or folds"));
         }
         if seconds > 60.0 {
-            progress.say(&format!("case `{}`: the search for neighbours will take about {:.0} minutes", named.name, seconds / 60.0));
+            progress.say(&format!(
+                "case `{}`: the search for neighbours will take about {:.0} minutes",
+                named.name,
+                seconds / 60.0
+            ));
         }
     }
     Ok(())

@@ -12,7 +12,9 @@ use super::evaluate::{LeaderboardRow, OperatingPoint, Selection};
 use super::rows::HeldOutRows;
 use super::run_dir::FrozenFit;
 use super::table_file::Scores;
-use crate::scoring::bundle::{Bundle, Calibration, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex};
+use crate::scoring::bundle::{
+    Bundle, Calibration, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex,
+};
 use crate::scoring::model::{Model, ModelKind};
 use crate::scoring::preprocessor::Preprocessor;
 use crate::scoring::record::Value;
@@ -92,8 +94,10 @@ fn golden(scorer: &Scorer, from: &Freezing) -> Result<Golden> {
         let online = scorer.pipeline(&golden.record)?.score;
         let offline = from.test_scores.scores[at];
         if online.to_bits() != offline.to_bits() {
-            return Err(Error::failed(format!("test row {at}: the frozen model scores {online}, the fitted one {offline}"))
-                .hint("the online and the offline score must be the same bits: please report this"));
+            return Err(Error::failed(format!(
+                "test row {at}: the frozen model scores {online}, the fitted one {offline}"
+            ))
+            .hint("the online and the offline score must be the same bits: please report this"));
         }
         records.push(golden);
     }

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 use super::cells::{Cell, PlannedCell};
 use super::error::{Error, Result};
 
-use super::evaluate::{Leaderboard, LeaderboardRow, Metrics, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve};
+use super::evaluate::{
+    Leaderboard, LeaderboardRow, Metrics, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve,
+};
 use super::report::{Curves, LossCurve, RunReport};
 use super::run::Run;
 use super::run_dir::CellStore;
@@ -94,7 +96,9 @@ fn groups(planned: &[PlannedCell]) -> Vec<Vec<&PlannedCell>> {
 
 fn row(cells: &[Cell]) -> Result<(LeaderboardRow, &Cell)> {
     let Some((last, folds)) = cells.split_last().filter(|(last, _)| last.part == "final") else {
-        return Err(Error::permanent("`cells.json` lists a group without its final fit").hint("run `fraudml train` again"));
+        return Err(
+            Error::permanent("`cells.json` lists a group without its final fit").hint("run `fraudml train` again")
+        );
     };
     let validation: Vec<Metrics> = folds.iter().map(|cell| cell.metrics.clone()).collect();
     let train: Vec<Option<f64>> = folds.iter().map(|cell| cell.train_recall).collect();

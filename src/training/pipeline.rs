@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::cells::{fit_all, plan};
 use super::config::{Config, OutputConfig};
 use super::error::{Error, Result};
+use super::explore::{self, Eda};
 use super::outcome::{Outcome, assemble};
 use super::progress::Progress;
 use super::report::RunReport;
@@ -15,7 +16,6 @@ use super::run_dir::{CellStore, create_folder, prove_writable, to_json, write_at
 use super::seed::Seed;
 use super::split::{Split, split};
 use super::{checks, freeze, read, report};
-use super::explore::{self, Eda};
 
 /// What `train` leaves behind.
 #[derive(Debug)]
@@ -115,17 +115,15 @@ fn freeze_winner(
     Ok(folder)
 }
 
-fn publish(
-    output: &OutputConfig,
-    run: &Run,
-    store: &CellStore,
-    eda: Option<&Eda>,
-) -> Result<(PathBuf, RunReport)> {
+fn publish(output: &OutputConfig, run: &Run, store: &CellStore, eda: Option<&Eda>) -> Result<(PathBuf, RunReport)> {
     let Outcome { report, losses, .. } = assemble(run, store)?;
     run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard)?.as_bytes())?;
-    run.write("selection.json", &to_json(&serde_json::json!({
-        "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
-    })))?;
+    run.write(
+        "selection.json",
+        &to_json(&serde_json::json!({
+            "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
+        })),
+    )?;
     let folder = output.reports.join(&run.file.run_id);
     for (name, bytes) in report::files(&report, &losses)? {
         write_atomic(&folder.join(name), &bytes)?;

@@ -14,11 +14,22 @@ use super::run::csv_field;
 use crate::scoring::scorer::{Prediction, Scorer};
 
 /// One scored row, with its id as the file spells it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct ScoredRow {
     pub id: String,
     pub score: f32,
     pub is_fraud: bool,
+}
+
+impl From<&Prediction> for ScoredRow {
+    fn from(answer: &Prediction) -> ScoredRow {
+        let id = match &answer.id {
+            Json::String(text) => text.clone(),
+            Json::Null => String::new(),
+            other => other.to_string(),
+        };
+        ScoredRow { id, score: answer.score, is_fraud: answer.is_fraud }
+    }
 }
 
 /// Scores the rows of CSV files: the first holds the rows, the others are left-joined to it by the id column.
@@ -49,6 +60,11 @@ pub fn to_csv(rows: &[ScoredRow]) -> String {
         csv.push_str(&format!("{},{score},{}\n", csv_field(&row.id), u8::from(row.is_fraud)));
     }
     csv
+}
+
+/// One JSON object per line.
+pub fn to_json_lines(rows: &[impl serde::Serialize]) -> String {
+    rows.iter().filter_map(|row| serde_json::to_string(row).ok()).map(|line| line + "\n").collect()
 }
 
 /// Scores JSON lines, one raw record each; the answer of the pipeline per line.

@@ -155,7 +155,8 @@ pub fn find_bundle(output: &OutputConfig, wanted: Option<&str>) -> Result<PathBu
     let Some(wanted) = wanted else {
         let run = Run::find(output, None)?;
         let id = run.file.bundle.ok_or_else(|| {
-            Error::permanent(format!("run `{}` has no bundle yet", run.file.run_id)).hint("finish it with `fraudml train`")
+            Error::permanent(format!("run `{}` has no bundle yet", run.file.run_id))
+                .hint("finish it with `fraudml train`")
         })?;
         return Ok(output.artifacts.join(id));
     };

@@ -90,7 +90,8 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     };
     let bytes = read().map_err(|error| failed(path, "read", &error))?;
     serde_json::from_slice(&bytes).map_err(|error| {
-        Error::permanent(format!("`{}` can't be read: {error}", path.display())).hint("run `fraudml train` again to write it anew")
+        Error::permanent(format!("`{}` can't be read: {error}", path.display()))
+            .hint("run `fraudml train` again to write it anew")
     })
 }
 

@@ -101,7 +101,8 @@ fn random(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Assigne
     // 0..folds: the fold that holds the row out; folds: test.
     let mut assigned = vec![0usize; dataset.n_rows()];
     for class in [0u8, 1] {
-        let mut rows: Rows = (0..dataset.n_rows() as u32).filter(|&row| dataset.labels[row as usize] == class).collect();
+        let mut rows: Rows =
+            (0..dataset.n_rows() as u32).filter(|&row| dataset.labels[row as usize] == class).collect();
         let n_test = (rows.len() as f64 * config.test_share).round() as usize;
         if n_test == 0 || rows.len() - n_test < config.folds {
             let kind = if class == 1 { "positive" } else { "negative" };
@@ -151,8 +152,10 @@ fn temporal(dataset: &Dataset, config: &SplitConfig) -> Result<Assigned> {
     }
     let n_blocks = config.folds + 1;
     if n_train < n_blocks || n_train == n_rows {
-        return Err(Error::permanent(format!("expected rows for {n_blocks} blocks of time and a test, found {n_rows} rows"))
-            .hint("use fewer folds (`split.folds`), or leave out protocol `temporal`"));
+        return Err(Error::permanent(format!(
+            "expected rows for {n_blocks} blocks of time and a test, found {n_rows} rows"
+        ))
+        .hint("use fewer folds (`split.folds`), or leave out protocol `temporal`"));
     }
     let block = |at: usize| at * n_train / n_blocks..(at + 1) * n_train / n_blocks;
     let named = (0..n_blocks).map(|at| (format!("block {} of {n_blocks}", at + 1), block(at)));
@@ -207,7 +210,8 @@ mod tests {
     #[test]
     fn temporal_never_looks_back_and_keeps_equal_times_together() {
         // Times descend and come in runs of seven, so row order and run ends differ from the block ends.
-        let split = split(&dataset(1000, 10, |row| -((row / 7) as f64)), &config(4), Protocol::Temporal, Seed::new(1)).unwrap();
+        let split =
+            split(&dataset(1000, 10, |row| -((row / 7) as f64)), &config(4), Protocol::Temporal, Seed::new(1)).unwrap();
         let times = split.train.dataset().times.clone().unwrap();
         let latest = |rows: &[u32]| rows.iter().map(|&row| times[row as usize]).fold(f64::MIN, f64::max);
         let earliest = |rows: &[u32]| rows.iter().map(|&row| times[row as usize]).fold(f64::MAX, f64::min);
@@ -215,7 +219,10 @@ mod tests {
         for fold in &split.folds {
             assert!(latest(fold.fit.rows()) <= earliest(fold.held_out.rows()));
         }
-        assert_eq!(split.folds.last().unwrap().fit.n_rows() + split.folds.last().unwrap().held_out.n_rows(), split.train.n_rows());
+        assert_eq!(
+            split.folds.last().unwrap().fit.n_rows() + split.folds.last().unwrap().held_out.n_rows(),
+            split.train.n_rows()
+        );
     }
 
     #[test]

@@ -35,9 +35,12 @@ impl Scores {
     /// Reads `scores.parquet`; polars panics on some malformed files, which is caught here.
     pub fn from_parquet(bytes: Vec<u8>, name: &str) -> Result<Scores> {
         let damaged = |what: String| {
-            Error::permanent(format!("`{name}` can't be read: {what}")).hint("remove its folder; the next `train` makes it again")
+            Error::permanent(format!("`{name}` can't be read: {what}"))
+                .hint("remove its folder; the next `train` makes it again")
         };
-        let read = std::panic::catch_unwind(|| ParquetReader::new(Cursor::new(bytes)).finish().and_then(|frame| columns(&frame)));
+        let read = std::panic::catch_unwind(|| {
+            ParquetReader::new(Cursor::new(bytes)).finish().and_then(|frame| columns(&frame))
+        });
         match read {
             Ok(read) => read.map_err(|error| damaged(error.to_string())),
             Err(_) => Err(damaged("it is not Parquet as polars knows it".into())),
@@ -58,7 +61,8 @@ mod tests {
 
     #[test]
     fn scores_come_back_bit_for_bit_and_damage_is_an_error() {
-        let scores = Scores { row_ids: vec!["a".into(), "ü".into()], labels: vec![0, 1], scores: vec![0.1, f32::MIN_POSITIVE] };
+        let scores =
+            Scores { row_ids: vec!["a".into(), "ü".into()], labels: vec![0, 1], scores: vec![0.1, f32::MIN_POSITIVE] };
         let bytes = scores.to_parquet().unwrap();
         assert_eq!(bytes, scores.to_parquet().unwrap());
         assert_eq!(Scores::from_parquet(bytes.clone(), "x").unwrap(), scores);

@@ -20,7 +20,11 @@ pub fn run(args: &PackageArgs, context: &Context) -> std::result::Result<(), Fai
     let runner = match &args.runner[..] {
         [] => None,
         [only] => Some(given(only)?),
-        _ => return Err(Error::permanent("several runners in one image: not yet").hint("package once per runner").into()),
+        _ => {
+            return Err(Error::permanent("several runners in one image: not yet")
+                .hint("package once per runner")
+                .into());
+        }
     };
     let options = PackageOptions { repository: args.image.clone(), runner, created: source_date_epoch()? };
     let (folder, image) = write(&bundle, &options)?;

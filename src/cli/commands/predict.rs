@@ -7,10 +7,10 @@ use super::{Context, io_error};
 use crate::cli::args::PredictArgs;
 use crate::cli::diagnostics::Failure;
 use crate::scoring::bundle::Bundle;
-use crate::scoring::scorer::Scorer;
+use crate::scoring::scorer::{Prediction, Scorer};
 use crate::training::config::OutputConfig;
 use crate::training::error::{Error, Result};
-use crate::training::predict::{predict_csv, predict_json_lines, to_csv};
+use crate::training::predict::{ScoredRow, predict_csv, predict_json_lines, to_csv, to_json_lines};
 use crate::training::run::find_bundle;
 use crate::training::run_dir::write_atomic;
 
@@ -22,13 +22,19 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
     let scorer = Scorer::new(Bundle::load(&folder).map_err(Error::from)?).map_err(Error::from)?;
     let progress = context.progress()?;
     let inputs: Vec<&Path> = args.input.iter().map(|path| path.as_path()).collect();
-    let scored = match &inputs[..] {
+    let rows = match &inputs[..] {
         [only] if is_json_lines(only) => {
-            let lines = predict_json_lines(&scorer, &read_text(only)?, &only.display().to_string())?;
-            let lines: Vec<String> = lines.iter().filter_map(|line| serde_json::to_string(line).ok()).collect();
-            lines.iter().map(|line| format!("{line}\n")).collect()
+            Scored::Answers(predict_json_lines(&scorer, &read_text(only)?, &only.display().to_string())?)
         }
-        files => to_csv(&predict_csv(&scorer, files, &progress)?),
+        files => Scored::Rows(predict_csv(&scorer, files, &progress)?),
+    };
+    // The output's name decides its format; without one, what came in.
+    let as_json_lines = args.output.as_deref().map_or(matches!(rows, Scored::Answers(_)), is_json_lines);
+    let scored = match (rows, as_json_lines) {
+        (Scored::Answers(answers), true) => to_json_lines(&answers),
+        (Scored::Answers(answers), false) => to_csv(&answers.iter().map(ScoredRow::from).collect::<Vec<_>>()),
+        (Scored::Rows(rows), false) => to_csv(&rows),
+        (Scored::Rows(rows), true) => to_json_lines(&rows),
     };
     match &args.output {
         Some(path) => {
@@ -39,6 +45,11 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
         None => context.printer.data(scored.as_bytes())?,
     }
     Ok(())
+}
+
+enum Scored {
+    Rows(Vec<ScoredRow>),
+    Answers(Vec<Prediction>),
 }
 
 /// `-` is standard input, which carries JSON lines.

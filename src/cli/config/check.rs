@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::section::{Report, Section};
 use super::problem::Place;
+use super::section::{Report, Section};
 use super::values::{Refusal, choice, text, whole};
 use super::yaml::Node;
 use super::{data, imbalance, models, policy, preparation};

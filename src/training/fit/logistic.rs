@@ -28,7 +28,8 @@ pub fn train(set: &TrainingSet) -> Result<Logistic> {
     let start = vec![0f64; set.matrix().n_features() + 1];
     let failed = |error: argmin::core::Error| Error::failed(format!("logistic baseline: {error}"));
     let search = MoreThuenteLineSearch::new().with_c(1e-4, 0.9).map_err(failed)?;
-    let solver = LBFGS::new(search, 10).with_tolerance_grad(1e-5).map_err(failed)?.with_tolerance_cost(1e-9).map_err(failed)?;
+    let solver =
+        LBFGS::new(search, 10).with_tolerance_grad(1e-5).map_err(failed)?.with_tolerance_cost(1e-9).map_err(failed)?;
     let result = Executor::new(Problem(set), solver)
         .configure(|state| state.param(start.clone()).max_iters(MAX_ITERATIONS))
         .ctrlc(false)
@@ -50,7 +51,8 @@ impl Problem<'_> {
                 let (mut cost, mut gradient) = (0.0, vec![0f64; parameters.len()]);
                 for entry in block * BLOCK..((block + 1) * BLOCK).min(set.n_entries()) {
                     let row = set.matrix().row(set.entries()[entry] as usize);
-                    let logit = parameters.iter().zip(row).fold(parameters[n_features], |sum, (w, x)| sum + w * f64::from(*x));
+                    let logit =
+                        parameters.iter().zip(row).fold(parameters[n_features], |sum, (w, x)| sum + w * f64::from(*x));
                     let (label, weight) = (f64::from(set.labels()[entry]), f64::from(set.weights()[entry]));
                     // ln(1 + exp(l)) - y l, without overflow.
                     cost += weight * (logit.max(0.0) + libm::log1p(libm::exp(-logit.abs())) - label * logit);
@@ -140,7 +142,13 @@ mod tests {
         let at = vec![0.3, -0.2, 0.1];
         let gradient = problem.evaluate(&at).1;
         for axis in 0..3 {
-            let moved = |by: f64| problem.evaluate(&at.iter().enumerate().map(|(i, x)| if i == axis { x + by } else { *x }).collect::<Vec<_>>()).0;
+            let moved = |by: f64| {
+                problem
+                    .evaluate(
+                        &at.iter().enumerate().map(|(i, x)| if i == axis { x + by } else { *x }).collect::<Vec<_>>(),
+                    )
+                    .0
+            };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - gradient[axis]).abs() < 1e-8, "{slope} {}", gradient[axis]);
         }

@@ -86,7 +86,8 @@ pub fn train(config: &MlpConfig, set: &TrainingSet, seed: Seed, progress: &dyn P
             .hint("choose `preprocess.impute.numeric: median`, or leave the mlp out"));
     }
     let device = FlexDevice;
-    let mut network = Network::<Learning>::new(set.matrix().n_features(), &config.hidden, seed.derive("weights", 0), &device);
+    let mut network =
+        Network::<Learning>::new(set.matrix().n_features(), &config.hidden, seed.derive("weights", 0), &device);
     let mut optimizer = AdamConfig::new().with_epsilon(1e-7).init::<Learning, Network<Learning>>();
     let mut losses = Vec::with_capacity(config.epochs);
     progress.begin(Unit::Epochs, "mlp", config.epochs as u64);
@@ -211,11 +212,14 @@ mod tests {
     fn weights_are_those_of_the_loss() {
         // Doubling every weight doubles the loss.
         let set = exclusive_or(100);
-        let doubled = TrainingSet::new(set.matrix().clone(), set.entries().to_vec(), set.labels().to_vec(), vec![2.0; 100]);
+        let doubled =
+            TrainingSet::new(set.matrix().clone(), set.entries().to_vec(), set.labels().to_vec(), vec![2.0; 100]);
         let network = Network::<Learning>::new(2, &[4], Seed::new(3), &FlexDevice);
         let batch: Vec<u32> = (0..100).collect();
         let config = MlpConfig { hidden: vec![4], dropout: 0.0, ..config() };
-        let loss = |set: &TrainingSet| step_loss(&network, &config, set, &batch, &mut Seed::new(1).rng(), &FlexDevice).into_scalar();
+        let loss = |set: &TrainingSet| {
+            step_loss(&network, &config, set, &batch, &mut Seed::new(1).rng(), &FlexDevice).into_scalar()
+        };
         assert!((loss(&doubled) - 2.0 * loss(&set)).abs() < 1e-5);
     }
 }

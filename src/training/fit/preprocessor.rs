@@ -50,8 +50,14 @@ fn mostly_missing(config: &PreprocessConfig, n_missing: usize, n_rows: usize) ->
     Some(format!("missing in {:.1} % of the rows, more than {:.1} %", share * 100.0, limit * 100.0))
 }
 
-fn numeric(config: &PreprocessConfig, name: &str, numbers: &[f64], rows: &[u32]) -> std::result::Result<FrozenColumn, String> {
-    let mut present: Vec<f64> = rows.iter().map(|&row| numbers[row as usize]).filter(|number| !number.is_nan()).collect();
+fn numeric(
+    config: &PreprocessConfig,
+    name: &str,
+    numbers: &[f64],
+    rows: &[u32],
+) -> std::result::Result<FrozenColumn, String> {
+    let mut present: Vec<f64> =
+        rows.iter().map(|&row| numbers[row as usize]).filter(|number| !number.is_nan()).collect();
     let n_missing = rows.len() - present.len();
     if let Some(reason) = mostly_missing(config, n_missing, rows.len()) {
         return Err(reason);
@@ -61,7 +67,11 @@ fn numeric(config: &PreprocessConfig, name: &str, numbers: &[f64], rows: &[u32])
         ImputeNumeric::Mean => Some(mean(present.iter().copied(), present.len())),
         ImputeNumeric::None => None,
     };
-    let filled = || rows.iter().map(|&row| numbers[row as usize]).filter_map(|number| if number.is_nan() { fill } else { Some(number) });
+    let filled = || {
+        rows.iter()
+            .map(|&row| numbers[row as usize])
+            .filter_map(|number| if number.is_nan() { fill } else { Some(number) })
+    };
     let first = filled().next();
     let missing_tells = fill.is_none() && n_missing > 0;
     if config.drop_constant && !missing_tells && filled().all(|number| Some(number) == first) {
@@ -98,7 +108,12 @@ fn categorical(
     *by_label.entry(fill.clone()).or_default() += counts[0];
     let coded = || by_label.values().enumerate().flat_map(|(at, &count)| std::iter::repeat_n((at + 1) as f64, count));
     let scale = scale(config.scale, coded, rows.len());
-    Ok(FrozenColumn::Categorical(Categorical { name: name.to_owned(), fill, labels: by_label.into_keys().collect(), scale }))
+    Ok(FrozenColumn::Categorical(Categorical {
+        name: name.to_owned(),
+        fill,
+        labels: by_label.into_keys().collect(),
+        scale,
+    }))
 }
 
 /// Mean of the middle two; `values` is not empty and is left partially ordered.

@@ -54,12 +54,18 @@ pub(super) fn check_names(config: &DataConfig, tables: &[Structure], labelled: b
         let key = config.tables[at].join.as_ref();
         let twice = |name: &&String| key != Some(*name) && tables[..at].iter().any(|other| other.header.contains(name));
         if let Some(name) = table.header.iter().find(twice) {
-            return Err(Error::permanent(format!("`{}`: column `{name}` is already in another table", table.path.display()))
-                .hint("rename or remove one of the two columns"));
+            return Err(Error::permanent(format!(
+                "`{}`: column `{name}` is already in another table",
+                table.path.display()
+            ))
+            .hint("rename or remove one of the two columns"));
         }
     }
     let all = || tables.iter().flat_map(|table| table.header.iter().map(String::as_str));
-    let others = [config.amount.as_ref().map(|name| ("amount column", name)), config.group.as_ref().map(|name| ("group column", name))];
+    let others = [
+        config.amount.as_ref().map(|name| ("amount column", name)),
+        config.group.as_ref().map(|name| ("group column", name)),
+    ];
     let named = config.columns.iter().map(|(name, _)| ("declared column", name));
     for (role, name) in others.into_iter().flatten().chain(named) {
         if !all().any(|known| known == name || matches(name, known)) {

@@ -132,7 +132,8 @@ impl Joined {
             let reason = format!("their `{key}` is not in the first table");
             self.left_out.push(LeftOut { what, count: unmatched, reason });
         }
-        let joined = loaded.into_iter().filter(|(name, _)| name != key).map(|(name, column)| (name, column.gather(&rows)));
+        let joined =
+            loaded.into_iter().filter(|(name, _)| name != key).map(|(name, column)| (name, column.gather(&rows)));
         self.columns.extend(joined);
         Ok(())
     }
@@ -178,9 +179,9 @@ impl Loaded {
     /// The cells at these rows; `None` is missing.
     fn gather(self, rows: &[Option<u32>]) -> Loaded {
         match self {
-            Loaded::Text(text) => {
-                Loaded::Text(rows.iter().map(|row| row.map_or(String::new(), |row| text[row as usize].clone())).collect())
-            }
+            Loaded::Text(text) => Loaded::Text(
+                rows.iter().map(|row| row.map_or(String::new(), |row| text[row as usize].clone())).collect(),
+            ),
             Loaded::Cells(Cells::Numeric(numbers)) => {
                 let at = |row: &Option<u32>| row.map_or(f64::NAN, |row| numbers[row as usize]);
                 Loaded::Cells(Cells::Numeric(rows.iter().map(at).collect()))

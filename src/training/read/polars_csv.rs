@@ -60,7 +60,8 @@ fn convert(column: &Column, wanted: Wanted) -> PolarsResult<Loaded> {
             Loaded::Cells(Cells::Numeric(numbers))
         }
         Wanted::NumberFromText => {
-            let parse = |cell: Option<&str>| cell.and_then(|cell| record::parse_number(cell.trim())).unwrap_or(f64::NAN);
+            let parse =
+                |cell: Option<&str>| cell.and_then(|cell| record::parse_number(cell.trim())).unwrap_or(f64::NAN);
             Loaded::Cells(Cells::Numeric(text()?.map(parse).collect()))
         }
         Wanted::Level => Loaded::Cells(categorical(text()?)),

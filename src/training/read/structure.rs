@@ -114,7 +114,8 @@ pub(super) fn inspect(path: &Path, progress: &dyn Progress) -> Result<Structure>
 type Walked = (Vec<String>, usize, Vec<Tally>);
 
 fn walk(path: &Path, input: impl Read, progress: &dyn Progress) -> Result<Walked> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1 << 20).from_reader(input);
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).buffer_capacity(1 << 20).from_reader(input);
     let mut record = csv::ByteRecord::new();
     let read = |reader: &mut csv::Reader<_>, record: &mut csv::ByteRecord| {
         reader.read_byte_record(record).map_err(|error| match error.into_kind() {
@@ -148,7 +149,11 @@ fn walk(path: &Path, input: impl Read, progress: &dyn Progress) -> Result<Walked
         return Err(Error::permanent(format!("`{}`: expected rows, found a header alone", path.display())));
     }
     if n_rows > u32::MAX as usize / 2 {
-        return Err(Error::permanent(format!("`{}`: expected at most {} rows, found {n_rows}", path.display(), u32::MAX / 2)));
+        return Err(Error::permanent(format!(
+            "`{}`: expected at most {} rows, found {n_rows}",
+            path.display(),
+            u32::MAX / 2
+        )));
     }
     Ok((header, n_rows, tallies))
 }
@@ -184,8 +189,11 @@ fn ragged(path: &Path, line: u64, header: &[String], found: usize) -> Error {
 }
 
 fn not_text(path: &Path, line: u64, column: &str) -> Error {
-    Error::permanent(format!("`{}`, line {line}, column `{column}`: expected UTF-8 text, found other bytes", path.display()))
-        .hint("convert the file to UTF-8, for example with `iconv -t utf-8`")
+    Error::permanent(format!(
+        "`{}`, line {line}, column `{column}`: expected UTF-8 text, found other bytes",
+        path.display()
+    ))
+    .hint("convert the file to UTF-8, for example with `iconv -t utf-8`")
 }
 
 impl Tally {

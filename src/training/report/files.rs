@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    LossCurve, RunReport, plots, report_html, report_json, report_md, table1_csv, table1_json, table1_md,
-};
+use super::{LossCurve, RunReport, plots, report_html, report_json, report_md, table1_csv, table1_json, table1_md};
 use crate::training::error::Result;
 
 pub fn files(report: &RunReport, losses: &[LossCurve]) -> Result<BTreeMap<String, Vec<u8>>> {

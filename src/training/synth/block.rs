@@ -7,7 +7,7 @@ use super::clock::Clock;
 use super::fraud::{self, Intercepts, Latents, hour_of};
 use super::normal::{Draws, sigmoid};
 use super::profile::{Column, Profile, Values, write_integer, write_number};
-use super::{columns, SynthConfig};
+use super::{SynthConfig, columns};
 use crate::training::error::Result;
 use crate::training::seed::Seed;
 

@@ -14,16 +14,16 @@ pub const N_FACTORS: usize = 10;
 /// Weight of each factor at the beginning and at the end of the span: some patterns fade, others come up. A positive
 /// factor is always the riskier side; columns that fall with risk load on it negatively.
 const WEIGHTS: [(f64, f64); N_FACTORS] = [
-    (1.1, 0.7),  // velocity: how often card, address, device were seen
-    (0.8, 1.1),  // match: do the names agree
-    (0.9, 0.6),  // newness: little time since earlier events
-    (0.3, 0.9),  // spend: sums of amounts
-    (0.9, 0.5),  // device
-    (0.3, 0.9),  // session
-    (0.8, 0.5),  // identity
-    (0.8, 0.3),  // lack of history
-    (0.5, 0.9),  // linkage: how many others share what this one shows
-    (0.7, 0.1),  // residue: what the first months' fraudsters left behind
+    (1.1, 0.7), // velocity: how often card, address, device were seen
+    (0.8, 1.1), // match: do the names agree
+    (0.9, 0.6), // newness: little time since earlier events
+    (0.3, 0.9), // spend: sums of amounts
+    (0.9, 0.5), // device
+    (0.3, 0.9), // session
+    (0.8, 0.5), // identity
+    (0.8, 0.3), // lack of history
+    (0.5, 0.9), // linkage: how many others share what this one shows
+    (0.7, 0.1), // residue: what the first months' fraudsters left behind
 ];
 const CARD_RISK: f64 = 0.7;
 const COMPROMISE: f64 = 2.2;
@@ -81,9 +81,11 @@ impl Intercepts {
             let weeks = product.weekly_rows.len();
             let week = |week: usize| {
                 let rows = product.weekly_rows[week];
-                let rate = (product.weekly_fraud_rate[week] * rows + product.fraud_rate * PRIOR_ROWS) / (rows + PRIOR_ROWS);
+                let rate =
+                    (product.weekly_fraud_rate[week] * rows + product.fraud_rate * PRIOR_ROWS) / (rows + PRIOR_ROWS);
                 let time = (week as f64 + 0.5) / weeks as f64;
-                let mut sample = |_| draw(at, time, &mut draws) + by_hour[hour_of(draws.uniform(), &profile.hourly_rows)];
+                let mut sample =
+                    |_| draw(at, time, &mut draws) + by_hour[hour_of(draws.uniform(), &profile.hourly_rows)];
                 let odds: Vec<f64> = (0..SAMPLES).map(&mut sample).collect();
                 intercept(&odds, rate)
             };
