@@ -4,7 +4,7 @@
 
 use super::cards::{Card, Cards};
 use super::clock::Clock;
-use super::fraud::{self, Intercepts, Latents, hour_of};
+use super::fraud::{self, Intercepts, Latents, index_at};
 use super::normal::{Draws, sigmoid};
 use super::profile::{Column, Profile, Values, write_integer, write_number};
 use super::{SynthConfig, columns};
@@ -167,7 +167,7 @@ impl<'a> Generator<'a> {
         let n_weeks = self.profile.products[0].weekly_rows.len();
         let week = ((time * n_weeks as f64) as usize).min(n_weeks - 1);
         let rows: Vec<f64> = self.profile.products.iter().map(|product| product.weekly_rows[week]).collect();
-        hour_of(u, &rows)
+        index_at(u, &rows)
     }
 
     fn log_odds(&self, row: &Row) -> f64 {

@@ -2,8 +2,11 @@
 //! the hour, and weights that move over the half year.
 //!
 //! A row's log-odds are an intercept per product and week plus [`log_odds`]; [`Intercepts`] solves the intercepts so
-//! that the weekly fraud rates by product are the profile's. Factors are standard normal and independent, so a factor
-//! of weight w separates the classes by about w standard deviations.
+//! that the weekly fraud rates by product are the profile's. Factors are standard normal and independent, apart from
+//! the rows of rings, so a factor of weight w separates the classes by at most about w standard deviations.
+//!
+//! The weights are set by measurement: scikit-learn's random forest (100 trees, median and most frequent imputation,
+//! label codes, 100,000 rows, seed 42) is to reach an AUC of about 0.91 on a random fifth and 0.87 on the last fifth.
 
 use super::cards::Card;
 use super::normal::{Draws, logit, sigmoid};
@@ -50,7 +53,7 @@ const COMPROMISE: f64 = 2.2;
 const NOISE: f64 = 0.5;
 const LATE_NOISE: f64 = 2.0;
 /// Samples per product and week from which an intercept is solved.
-const SAMPLES: u64 = 2048;
+const SAMPLES: u64 = 4096;
 /// The profile's weekly rate counts like this many rows of the product's overall rate.
 const PRIOR_ROWS: f64 = 300.0;
 
@@ -118,7 +121,7 @@ impl Intercepts {
                     (product.weekly_fraud_rate[week] * rows + product.fraud_rate * PRIOR_ROWS) / (rows + PRIOR_ROWS);
                 let time = (week as f64 + 0.5) / weeks as f64;
                 let mut sample =
-                    |_| draw(at, time, &mut draws) + by_hour[hour_of(draws.uniform(), &profile.hourly_rows)];
+                    |_| draw(at, time, &mut draws) + by_hour[index_at(draws.uniform(), &profile.hourly_rows)];
                 let odds: Vec<f64> = (0..SAMPLES).map(&mut sample).collect();
                 intercept(&odds, rate)
             };
@@ -135,7 +138,7 @@ impl Intercepts {
 }
 
 /// The index whose share of `weights` holds `u` in 0..1.
-pub fn hour_of(u: f64, weights: &[f64]) -> usize {
+pub fn index_at(u: f64, weights: &[f64]) -> usize {
     let mut left = u * weights.iter().sum::<f64>();
     for (at, weight) in weights.iter().enumerate() {
         left -= weight;
