@@ -22,7 +22,7 @@ fn tied_column(n: usize) -> (Vec<f64>, Vec<u8>) {
         other => other as f64 - 5.5,
     };
     let numbers: Vec<f64> = (0..n).map(|_| number(rng.next_u64())).collect();
-    (numbers, (0..n).map(|_| u8::from(rng.next_u64() % 4 == 0)).collect())
+    (numbers, (0..n).map(|_| u8::from(rng.next_u64().is_multiple_of(4))).collect())
 }
 
 fn auc_by_pairs(score: impl Fn(usize) -> f64, labels: &[u8]) -> f64 {

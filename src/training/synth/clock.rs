@@ -1,14 +1,16 @@
 //! When transactions happen: the profile's rows per day and per hour of the day, over 182 days.
 
+/// The original's first and last second: its clock starts a day before the first transaction.
+const FIRST: f64 = 86_400.0;
+const LAST: f64 = 15_811_131.0;
+
 /// From a share of all rows (0..1) to a second, never backwards.
 pub struct Clock {
     /// Share of all rows before the end of each hour.
     ends: Vec<f64>,
-    first_day: f64,
 }
 
 impl Clock {
-    /// The first transaction is in hour 24: day 0 is empty, as in the original.
     pub fn new(daily_rows: &[f64], hourly_rows: &[f64]) -> Clock {
         let mut below = 0.0;
         let per_hour = daily_rows.iter().flat_map(|day| hourly_rows.iter().map(move |hour| day * hour));
@@ -19,20 +21,20 @@ impl Clock {
             })
             .collect();
         ends.iter_mut().for_each(|end| *end /= below);
-        Clock { ends, first_day: 1.0 }
+        Clock { ends }
     }
 
-    /// Seconds since the day before the first.
+    /// `TransactionDT`: whole seconds.
     pub fn seconds(&self, share: f64) -> f64 {
         let hour = self.ends.partition_point(|&end| end < share).min(self.ends.len() - 1);
         let start = if hour == 0 { 0.0 } else { self.ends[hour - 1] };
         let part = ((share - start) / (self.ends[hour] - start)).clamp(0.0, 1.0);
-        let last = 3600.0 * self.ends.len() as f64 - 69.0;
-        (86_400.0 * self.first_day + (3600.0 * (hour as f64 + part)).min(last)).floor()
+        let last = LAST - FIRST;
+        (FIRST + (3600.0 * (hour as f64 + part)).min(last)).floor()
     }
 
     /// The same moment on a time axis from 0 to 1.
     pub fn time(&self, seconds: f64) -> f64 {
-        ((seconds - 86_400.0 * self.first_day) / (3600.0 * self.ends.len() as f64)).clamp(0.0, 1.0)
+        ((seconds - FIRST) / (3600.0 * self.ends.len() as f64)).clamp(0.0, 1.0)
     }
 }

@@ -95,7 +95,7 @@ pub struct Levels {
     texts: Vec<String>,
 }
 
-/// A quantile function: linear between knots on the normal axis.
+/// A quantile function: linear between knots on the normal axis, geometric where it climbs steeply (heavy tails).
 pub struct Curve {
     at: Vec<f64>,
     value: Vec<f64>,
@@ -223,7 +223,9 @@ impl Curve {
         let right = self.at.partition_point(|&at| at < z).clamp(1, self.at.len() - 1);
         let (a, b) = (self.at[right - 1], self.at[right]);
         let part = if b > a { ((z - a) / (b - a)).clamp(0.0, 1.0) } else { 1.0 };
-        let value = self.value[right - 1] + part * (self.value[right] - self.value[right - 1]);
+        let (low, high) = (self.value[right - 1], self.value[right]);
+        let steep = low > 0.0 && high > 4.0 * low;
+        let value = if steep { low * libm::pow(high / low, part) } else { low + part * (high - low) };
         (value * self.steps).round() / self.steps
     }
 }
