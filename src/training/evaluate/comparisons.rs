@@ -9,7 +9,8 @@ const OVERFIT_GAP: f64 = 0.10;
 
 /// Means by metric name; `None` where any fold leaves the metric undefined, or there is no fold.
 pub fn mean_over_folds(folds: &[Metrics]) -> BTreeMap<String, Option<f64>> {
-    let metrics: [(&str, fn(&Metrics) -> Option<f64>); 9] = [
+    type Figure = fn(&Metrics) -> Option<f64>;
+    let metrics: [(&str, Figure); 9] = [
         ("recall", |fold| fold.recall),
         ("precision", |fold| fold.precision),
         ("auc", |fold| fold.auc),
