@@ -13,18 +13,18 @@ pub mod seed;
 
 pub mod synth;
 
-pub mod evaluate;
+pub mod read;
 pub mod explore;
+pub mod split;
+pub mod prepare;
+pub mod resample;
 pub mod fit;
+pub mod evaluate;
+pub mod select;
 pub mod freeze;
 pub mod package;
 pub mod predict;
-pub mod prepare;
-pub mod read;
 pub mod report;
-pub mod resample;
-pub mod select;
-pub mod split;
 
 pub mod cells;
 pub mod checks;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::problem::Place;
 use super::section::{Report, Section};
 use super::values::{Refusal, choice, text, whole};
 use super::yaml::Node;
@@ -36,13 +35,8 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, output }
 }
 
-/// What can only be judged once `--only` has narrowed the grid: something is left that can win, and a network can't
-/// take missing values.
+/// What can only be judged once `--only` has narrowed the grid: a network can't take missing values.
 pub(super) fn grid(report: &Report, config: &Config) {
-    if config.models.iter().all(|model| matches!(model.model, ModelConfig::Logistic)) {
-        let refusal = Refusal::new("only the baseline is left, which is never selected");
-        report.refuse(Place::Only, "", refusal.hint("name a model beside `logistic`"));
-    }
     let network = config.models.iter().find(|model| matches!(model.model, ModelConfig::Mlp(_)));
     if let (ImputeNumeric::None, Some(network)) = (config.preprocess.impute_numeric, network) {
         let message = format!("`none` leaves values missing, which model `{}` can't take", network.name);

@@ -3,7 +3,7 @@
 use super::problem::{Place, did_you_mean, excerpt, one_of};
 use super::section::Report;
 use super::values::Refusal;
-use crate::training::config::Config;
+use crate::training::config::{Config, ModelConfig};
 
 /// Keeps the named models, if a model is named, and the named cases, if a case is; the order stays that of the config.
 pub(super) fn narrow(config: &mut Config, only: &[String], report: &Report) {
@@ -21,6 +21,10 @@ pub(super) fn narrow(config: &mut Config, only: &[String], report: &Report) {
     let named = |name: &str| names.contains(&name);
     if config.models.iter().any(|model| named(&model.name)) {
         config.models.retain(|model| named(&model.name));
+        if config.models.iter().all(|model| matches!(model.model, ModelConfig::Logistic)) {
+            let refusal = Refusal::new("only the baseline is left, which is never selected");
+            report.refuse(Place::Only, "", refusal.hint("name a model beside `logistic`"));
+        }
     }
     if config.imbalance.iter().any(|case| named(&case.name)) {
         config.imbalance.retain(|case| named(&case.name));

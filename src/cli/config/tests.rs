@@ -290,7 +290,7 @@ fn overrides_reach_every_key() {
     ];
     let config = config(MINIMAL, &sets);
     assert_eq!(config.seed, 7);
-    assert_eq!(config.models.len(), 3);
+    assert_eq!(config.models.len(), 4, "the baseline stands last");
     assert!(matches!(&config.models[2].model, ModelConfig::Mlp(mlp) if mlp.epochs == 10));
     assert!(matches!(config.imbalance[3].case, Case::SmoteTomek { k: 3, .. }));
     assert_eq!(config.imbalance[2].case, Case::Oversample { target: Balance::TargetShare(0.3) });
