@@ -143,7 +143,7 @@ impl Nearest {
 
 /// A bound that the filter sum of a pair at this distance stays below. Rounding adds at most about
 /// (features / 8 + 12) 2^-24 of the sum, less than a thousandth up to 100,000 features; squares too small for f32 add
-/// less than 1e-30. Where f32 overflows, so does the bound, unless the distance is truly the smaller one.
+/// less than 1e-30. A sum that overflows f32 is above every finite bound, and rightly so.
 fn just_above(distance: f64) -> f32 {
     (distance * 1.001 + 1e-30) as f32
 }
