@@ -3,12 +3,13 @@
 //! In: a raw record or a table of raw columns. Out: features, a vector, a score. The lean runner is this module and
 //! [`crate::serving`] alone; it never names `training`.
 
-pub mod bundle;
-pub mod error;
-pub mod matrix;
-pub mod model;
-pub mod preprocessor;
-pub mod record;
 pub mod schema;
-pub mod scorer;
+pub mod record;
 pub mod table;
+pub mod matrix;
+pub mod preprocessor;
+pub mod model;
+pub mod bundle;
+pub mod scorer;
+pub mod stage;
+pub mod error;

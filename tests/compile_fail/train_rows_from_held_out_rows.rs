@@ -1,4 +1,4 @@
-// error: From<
+// error: expected `TrainRows`, found `HeldOutRows`
 use fraudml::training::rows::{HeldOutRows, TrainRows};
 
 pub fn leak(test: HeldOutRows) -> TrainRows {

@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 use super::gzip;
 use super::runner::Runner;
 use crate::scoring::bundle::{MODEL, sha256_hex};
-use crate::serving::stage::Stage;
+use crate::scoring::stage::Stage;
 use crate::training::error::{Error, Result};
 
 /// Hex digits of the content hash that make the tag.

@@ -3,7 +3,7 @@
 //! Package, four actions, the sequence `score` over three of them as a web action. Every action names its stage by `main`;
 //! where that can't be said (serverless), by the image's tag.
 
-use crate::serving::stage::Stage;
+use crate::scoring::stage::Stage;
 
 /// What the texts are filled with; names are such as OpenWhisk and a shell take as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -172,23 +172,3 @@ fn one_class_too_few_rows_and_too_much_work_are_refused() {
     assert_eq!(work.pairs, 50.0 * 50.0 + 633.0 * 1_583.0);
     assert_eq!(estimate(&Case::Raw, 1_000, 50, 20), Work::default());
 }
-
-/// `cargo test --release --lib speed_of_tomek -- --ignored --nocapture` on an idle machine
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_macros, reason = "a measurement is read by a person")]
-fn speed_of_tomek() {
-    for n_features in [30, 400] {
-        let mut rng = Seed::new(5).rng();
-        let mut normal = || (0..12).map(|_| rng.random::<f32>()).sum::<f32>() - 6.0;
-        let values = (0..20_000 * n_features).map(|_| normal()).collect();
-        let labels: Vec<u8> = (0..20_000).map(|row| u8::from(row % 28 == 0)).collect();
-        let set = TrainingSet::of_all_rows(Arc::new(matrix(n_features, values)), labels);
-        let case = smote_tomek(Balance::TargetShare(0.4), TomekRemove::Both);
-        let Work { pairs, seconds } = estimate(&case, set.n_entries(), set.n_positives(), n_features);
-        let started = std::time::Instant::now();
-        let n_rows = run(case, &set).0.matrix().n_rows();
-        let took = started.elapsed().as_secs_f64();
-        eprintln!("{n_rows} x {n_features}, {pairs:.1e} pairs: {took:.1} s, estimate {seconds:.1} s");
-    }
-}

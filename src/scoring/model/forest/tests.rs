@@ -1,3 +1,5 @@
+//! The frozen forest: scores, bytes back and forth, hostile bytes.
+
 use super::*;
 
 /// A small generator (splitmix64): the lean build has no other.

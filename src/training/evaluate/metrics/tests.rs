@@ -171,16 +171,3 @@ fn a_million_rows_with_ties() {
     let (auc, [low, high]) = (metrics.auc.unwrap(), metrics.auc_interval.unwrap());
     assert!((auc - 0.5).abs() < 0.003 && (high - low) > 0.001 && (high - low) < 0.003, "{low} {auc} {high}");
 }
-
-/// `cargo test --release --lib speed_of_metrics -- --ignored --nocapture`
-#[test]
-#[ignore = "a measurement"]
-#[expect(clippy::disallowed_macros, reason = "a measurement is read by a person")]
-fn speed_of_metrics() {
-    let n = 1_000_000u64;
-    let labels: Vec<u8> = (0..n).map(|row| u8::from(row % 29 == 0)).collect();
-    let scores: Vec<f32> = (0..n).map(|row| ((row * 2_654_435_761) % (1 << 32)) as f32 / 2f32.powi(32)).collect();
-    let started = std::time::Instant::now();
-    let auc = measure(&labels, &scores).auc;
-    eprintln!("{:.0} ms, {auc:?}", started.elapsed().as_secs_f64() * 1e3);
-}

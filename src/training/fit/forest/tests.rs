@@ -1,3 +1,5 @@
+//! The grower: exhaustive-search oracle, planted trees, ties, missing values, weights, threads.
+
 use std::sync::Arc;
 
 use super::partition::{Sum, below};
