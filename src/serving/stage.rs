@@ -13,8 +13,8 @@ use serde_json::value::RawValue;
 
 use crate::scoring::error::ScoringError;
 use crate::scoring::model::Model;
-pub use crate::scoring::stage::Stage;
 use crate::scoring::scorer::{Encoded, Prediction, Scorer};
+pub use crate::scoring::stage::Stage;
 
 /// OpenWhisk cuts longer results off and hands the torso to the caller.
 pub const MAX_RESULT_BYTES: usize = 1 << 20;

@@ -9,6 +9,7 @@ use super::{Context, io_error, load};
 use crate::cli::args::ConfigCommand;
 use crate::cli::config::{STARTER, show};
 use crate::cli::diagnostics::Failure;
+use crate::training::config::ModelConfig;
 use crate::training::error::{Error, Result};
 
 pub fn run(command: &ConfigCommand, context: &Context) -> std::result::Result<(), Failure> {
@@ -29,7 +30,8 @@ pub fn run(command: &ConfigCommand, context: &Context) -> std::result::Result<()
         ConfigCommand::Check(args) => {
             let config = load(args)?.config;
             let path = args.config.display().to_string();
-            let (models, cases) = (config.models.len(), config.imbalance.len());
+            let models = config.models.iter().filter(|model| model.model != ModelConfig::Logistic).count();
+            let cases = config.imbalance.len();
             let protocols = config.split.protocols.len();
             printer.document(&json!({"ok": true, "config": path}))?;
             printer.confirm(&format!(

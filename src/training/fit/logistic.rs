@@ -141,7 +141,7 @@ mod tests {
         let problem = Problem(&set);
         let at = vec![0.3, -0.2, 0.1];
         let gradient = problem.evaluate(&at).1;
-        for axis in 0..3 {
+        for (axis, expected) in gradient.iter().enumerate() {
             let moved = |by: f64| {
                 problem
                     .evaluate(
@@ -150,7 +150,7 @@ mod tests {
                     .0
             };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-            assert!((slope - gradient[axis]).abs() < 1e-8, "{slope} {}", gradient[axis]);
+            assert!((slope - expected).abs() < 1e-8, "{slope} {expected}");
         }
     }
 }

@@ -222,7 +222,7 @@ fn strip_unseen_missing(mut nodes: Vec<GrownNode>) -> Vec<GrownNode> {
 #[test]
 fn entries_of_weight_zero_count_for_nothing() {
     let base = random_set(9, 80, 3, 9, false);
-    let keep = |row: &u32| row % 4 != 0;
+    let keep = |row: &u32| !row.is_multiple_of(4);
     let weights = (0..80u32).map(|row| f32::from(keep(&row))).collect();
     let zeroed = TrainingSet::new(base.matrix().clone(), base.entries().to_vec(), base.labels().to_vec(), weights);
     let entries: Vec<u32> = (0..80).filter(keep).collect();
