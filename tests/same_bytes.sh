@@ -27,8 +27,8 @@ models:
 Y
 run() { # folder, flags..
   local folder=$1; shift
-  "$fraudml" train --config grid.yaml --no-progress --quiet "$@" \
-    --set output.experiments="$folder/experiments" --set output.reports="$folder/reports" --set output.artifacts="$folder/artifacts"
+  "$fraudml" train --config grid.yaml --no-progress --quiet "$@" --set output.experiments="$folder/experiments" \
+    --set output.reports="$folder/reports" --set output.artifacts="$folder/artifacts" >/dev/null
   "$fraudml" package --bundle "$folder"/artifacts/* --quiet
 }
 forests=(--only random-forest,extra-trees,logistic)
