@@ -107,29 +107,29 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
     hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Does every cell that is not there yet. A part is prepared once for its cases, a case resampled once for its models.
+/// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is prepared once for its cases, a case resampled once for its models.
 pub fn fit_all(
     config: &Config,
     data: &ReadData,
     splits: &[Split],
     store: &CellStore,
+    timings: &mut Vec<Timing>,
     progress: &dyn Progress,
-) -> Result<Vec<Timing>> {
+) -> Result<()> {
     let grid = plan(config, data, splits);
     let n_missing = grid.iter().filter(|cell| !store.has(&cell.key)).count();
     if n_missing < grid.len() {
         progress.say(&format!("{} of {} cells are finished already", grid.len() - n_missing, grid.len()));
     }
     progress.begin(Unit::Cells, "cells", n_missing as u64);
-    let mut timings = Vec::new();
     for split in splits {
         for part in split.parts() {
             let work = PartOfGrid { config, data, split, part, store, progress };
-            work.fit(&mut timings)?;
+            work.fit(timings)?;
         }
     }
     progress.end(Unit::Cells);
-    Ok(timings)
+    Ok(())
 }
 
 struct PartOfGrid<'a> {

@@ -2,6 +2,7 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::cells::{fit_all, plan};
@@ -14,8 +15,9 @@ use super::report::RunReport;
 use super::run::{Run, run_id};
 use super::run_dir::{CellStore, create_folder, prove_writable, to_json, write_atomic};
 use super::seed::Seed;
-use super::split::{Split, split};
+use super::split::{Part, Split, split};
 use super::{checks, freeze, read, report};
+use crate::scoring::preprocessor::{DroppedColumn, Preprocessor};
 
 /// What `train` leaves behind.
 #[derive(Debug)]
@@ -38,8 +40,11 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     let eda = explore::explore(&data.dataset);
     run.write_splits(&data, &splits)?;
     run.write_cells(&plan(config, &data, &splits))?;
-    let timings = fit_all(config, &data, &splits, &store, progress)?;
+    let mut timings = Vec::new();
+    let fitted = fit_all(config, &data, &splits, &store, &mut timings, progress);
     run.append_timings(&timings)?;
+    fitted?;
+    run.file.dropped = dropped_columns(&run, &store)?;
     let outcome = assemble(&run, &store)?;
     let bundle = freeze_winner(config, &data, &splits, &mut run, &store, &outcome)?;
     let (reports, report) = publish(&config.output, &run, &store, Some(&eda))?;
@@ -73,6 +78,18 @@ fn open_outputs(config: &Config) -> Result<CellStore> {
 pub(super) fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {
     let seed = Seed::new(config.seed);
     config.split.protocols.iter().map(|&protocol| split(&data.dataset, &config.split, protocol, seed)).collect()
+}
+
+/// What the preparation of each protocol's final fit left out; it is the same for all its models and cases.
+fn dropped_columns(run: &Run, store: &CellStore) -> Result<BTreeMap<String, Vec<DroppedColumn>>> {
+    let mut dropped = BTreeMap::new();
+    for cell in run.cells()?.into_iter().filter(|cell| cell.part == Part::Final.to_string()) {
+        if !dropped.contains_key(&cell.protocol) {
+            let preprocessor = Preprocessor::from_bytes(&store.frozen_fit(&cell.key)?.preprocessor)?;
+            dropped.insert(cell.protocol, preprocessor.dropped);
+        }
+    }
+    Ok(dropped)
 }
 
 fn freeze_winner(

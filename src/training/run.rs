@@ -15,6 +15,7 @@ use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
 use super::run_dir::{read_json, to_json, write_atomic};
 use super::split::Split;
+use crate::scoring::preprocessor::DroppedColumn;
 
 /// `run.json`: what was run on what, by which version; outside every hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,7 +28,10 @@ pub struct RunFile {
     pub inputs: Vec<Fingerprint>,
     pub n_rows: usize,
     pub n_positives: usize,
+    /// Columns and rows that reading left out.
     pub left_out: Vec<LeftOut>,
+    /// Columns that the preparation of the final fit dropped and why, by protocol.
+    pub dropped: std::collections::BTreeMap<String, Vec<DroppedColumn>>,
     /// SHA-256 of `splits/<protocol>.csv`, by protocol.
     pub splits: std::collections::BTreeMap<String, String>,
     pub select: SelectConfig,
@@ -76,6 +80,7 @@ impl Run {
             n_rows: data.dataset.n_rows(),
             n_positives: data.dataset.n_positives(),
             left_out: data.left_out.clone(),
+            dropped: Default::default(),
             splits: Default::default(),
             select: config.select,
             threshold: config.threshold,
