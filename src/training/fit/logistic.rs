@@ -5,45 +5,92 @@
 //! `class-weights` needs; smartcore's neither. Sums run in blocks of 8,192 entries that are added in order, so the
 //! result does not depend on the thread count.
 
-use argmin::core::{CostFunction, Executor, Gradient, State};
+use std::sync::Mutex;
+
+use argmin::core::{CostFunction, Executor, Gradient};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
 use argmin::solver::quasinewton::LBFGS;
 use rayon::prelude::*;
 
 use crate::scoring::model::logistic::Logistic;
 use crate::training::error::{Error, Result};
+use crate::training::progress::Progress;
 use crate::training::rows::TrainingSet;
 
 const BLOCK: usize = 8192;
 const MAX_ITERATIONS: u64 = 100;
+/// A line search on badly scaled columns may never end by itself; what is best by then is the fit.
+const MAX_EVALUATIONS: usize = 1000;
 
-struct Problem<'a>(&'a TrainingSet);
+struct Problem<'a> {
+    set: &'a TrainingSet,
+    progress: &'a dyn Progress,
+    seen: Mutex<Seen>,
+}
 
-/// Fits the baseline. Error: missing values in the set.
-pub fn train(set: &TrainingSet) -> Result<Logistic> {
+/// The last evaluation (cost and gradient are asked for one after the other) and the best one.
+#[derive(Default)]
+struct Seen {
+    n_evaluations: usize,
+    last: Option<(Vec<f64>, f64, Vec<f64>)>,
+    best: Option<(f64, Vec<f64>)>,
+}
+
+/// Fits the baseline. Errors: missing values in the set, interruption.
+pub fn train(set: &TrainingSet, progress: &dyn Progress) -> Result<Logistic> {
     if set.matrix().values().iter().any(|value| value.is_nan()) {
         return Err(Error::permanent("the logistic baseline can't learn from missing values")
             .hint("choose `preprocess.impute.numeric: median`, or leave the baseline out with `--only`"));
     }
+    let problem = Problem { set, progress, seen: Mutex::default() };
     let start = vec![0f64; set.matrix().n_features() + 1];
-    let failed = |error: argmin::core::Error| Error::failed(format!("logistic baseline: {error}"));
-    let search = MoreThuenteLineSearch::new().with_c(1e-4, 0.9).map_err(failed)?;
-    let solver =
-        LBFGS::new(search, 10).with_tolerance_grad(1e-5).map_err(failed)?.with_tolerance_cost(1e-9).map_err(failed)?;
-    let result = Executor::new(Problem(set), solver)
-        .configure(|state| state.param(start.clone()).max_iters(MAX_ITERATIONS))
-        .ctrlc(false)
-        .run()
-        .map_err(failed)?;
-    let mut coefficients = result.state.get_best_param().cloned().unwrap_or(start);
+    let solved = solve(&problem, start.clone());
+    if progress.interrupted() {
+        return Err(Error::interrupted());
+    }
+    // An error is the end of the budget or a line search that found no way down: the best point stands.
+    let best = problem.seen.lock().ok().and_then(|mut seen| seen.best.take());
+    let mut coefficients = match (best, solved) {
+        (Some((_, best)), _) => best,
+        (None, Err(error)) => return Err(Error::failed(format!("logistic baseline: {error}"))),
+        (None, Ok(())) => start,
+    };
     let intercept = coefficients.pop().unwrap_or_default();
     Ok(Logistic { coefficients, intercept })
 }
 
+fn solve(problem: &Problem, start: Vec<f64>) -> std::result::Result<(), argmin::core::Error> {
+    let search = MoreThuenteLineSearch::new().with_c(1e-4, 0.9)?;
+    let solver = LBFGS::new(search, 10).with_tolerance_grad(1e-5)?.with_tolerance_cost(1e-9)?;
+    let executor = Executor::new(problem, solver).configure(|state| state.param(start).max_iters(MAX_ITERATIONS));
+    executor.ctrlc(false).run().map(drop)
+}
+
 impl Problem<'_> {
+    /// Cost and gradient at a point, remembered; an error ends the search.
+    fn at(&self, parameters: &[f64]) -> std::result::Result<(f64, Vec<f64>), argmin::core::Error> {
+        let mut seen = self.seen.lock().map_err(|_| argmin::core::Error::msg("a thread panicked"))?;
+        if let Some((_, cost, gradient)) = seen.last.as_ref().filter(|(at, _, _)| at == parameters) {
+            return Ok((*cost, gradient.clone()));
+        }
+        seen.n_evaluations += 1;
+        if seen.n_evaluations > MAX_EVALUATIONS || self.progress.interrupted() {
+            return Err(argmin::core::Error::msg("no more evaluations"));
+        }
+        let (cost, gradient) = self.evaluate(parameters);
+        if !cost.is_finite() {
+            return Err(argmin::core::Error::msg("the cost is not finite"));
+        }
+        if seen.best.as_ref().is_none_or(|(best, _)| cost < *best) {
+            seen.best = Some((cost, parameters.to_vec()));
+        }
+        seen.last = Some((parameters.to_vec(), cost, gradient.clone()));
+        Ok((cost, gradient))
+    }
+
     /// Cost and gradient together: they share every logit.
     fn evaluate(&self, parameters: &[f64]) -> (f64, Vec<f64>) {
-        let set = self.0;
+        let set = self.set;
         let n_features = parameters.len() - 1;
         let blocks: Vec<(f64, Vec<f64>)> = (0..set.n_entries().div_ceil(BLOCK))
             .into_par_iter()
@@ -81,21 +128,21 @@ impl Problem<'_> {
     }
 }
 
-impl CostFunction for Problem<'_> {
+impl CostFunction for &Problem<'_> {
     type Param = Vec<f64>;
     type Output = f64;
 
     fn cost(&self, parameters: &Vec<f64>) -> std::result::Result<f64, argmin::core::Error> {
-        Ok(self.evaluate(parameters).0)
+        Ok(self.at(parameters)?.0)
     }
 }
 
-impl Gradient for Problem<'_> {
+impl Gradient for &Problem<'_> {
     type Param = Vec<f64>;
     type Gradient = Vec<f64>;
 
     fn gradient(&self, parameters: &Vec<f64>) -> std::result::Result<Vec<f64>, argmin::core::Error> {
-        Ok(self.evaluate(parameters).1)
+        Ok(self.at(parameters)?.1)
     }
 }
 
@@ -107,6 +154,7 @@ mod tests {
 
     use super::*;
     use crate::scoring::matrix::FeatureMatrix;
+    use crate::training::progress::Silent;
     use crate::training::seed::Seed;
 
     fn planted(n_rows: usize, weights: impl Fn(u8) -> f32) -> TrainingSet {
@@ -121,7 +169,7 @@ mod tests {
 
     #[test]
     fn finds_the_planted_coefficients() {
-        let fitted = train(&planted(50_000, |_| 1.0)).unwrap();
+        let fitted = train(&planted(50_000, |_| 1.0), &Silent).unwrap();
         let close = |found: f64, planted: f64| assert!((found - planted).abs() < 0.06, "{found} {planted}");
         close(fitted.coefficients[0], 1.5);
         close(fitted.coefficients[1], -1.0);
@@ -130,15 +178,15 @@ mod tests {
 
     #[test]
     fn a_class_weight_moves_the_intercept_by_its_logarithm() {
-        let plain = train(&planted(50_000, |_| 1.0)).unwrap();
-        let weighted = train(&planted(50_000, |label| if label == 1 { 4.0 } else { 1.0 })).unwrap();
+        let plain = train(&planted(50_000, |_| 1.0), &Silent).unwrap();
+        let weighted = train(&planted(50_000, |label| if label == 1 { 4.0 } else { 1.0 }), &Silent).unwrap();
         assert!((weighted.intercept - plain.intercept - 4f64.ln()).abs() < 0.06);
     }
 
     #[test]
     fn the_gradient_is_the_slope_of_the_cost() {
         let set = planted(20_000, |label| 1.0 + f32::from(label));
-        let problem = Problem(&set);
+        let problem = Problem { set: &set, progress: &Silent, seen: Mutex::default() };
         let at = vec![0.3, -0.2, 0.1];
         let gradient = problem.evaluate(&at).1;
         for (axis, expected) in gradient.iter().enumerate() {
@@ -152,5 +200,15 @@ mod tests {
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - expected).abs() < 1e-8, "{slope} {expected}");
         }
+    }
+
+    #[test]
+    fn columns_of_wild_scale_end_in_a_fit() {
+        let wild = planted(2000, |_| 1.0);
+        let values = wild.matrix().values().chunks(2).flat_map(|row| [row[0] * 1e7, row[1] * 1e-7]).collect();
+        let matrix = FeatureMatrix::new(wild.matrix().names().clone(), values);
+        let set = TrainingSet::of_all_rows(Arc::new(matrix), wild.labels().to_vec());
+        let fitted = train(&set, &Silent).unwrap();
+        assert!(fitted.coefficients.iter().all(|w| w.is_finite()) && fitted.intercept.is_finite());
     }
 }

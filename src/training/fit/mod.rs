@@ -42,7 +42,7 @@ impl Learner for ModelConfig {
                 let (mlp, losses) = mlp::train(config, set, seed, progress)?;
                 Fitted { model: Model::Mlp(mlp), losses }
             }
-            ModelConfig::Logistic => without_epochs(Model::Logistic(logistic::train(set)?)),
+            ModelConfig::Logistic => without_epochs(Model::Logistic(logistic::train(set, progress)?)),
         })
     }
 }
