@@ -158,7 +158,7 @@ for at, record in enumerate(golden):
         answer = read(fused)
         check(f"record {at}: score = predict", written(answer["score"]), texts[at])
         check(f"record {at}: is_fraud = predict", str(int(answer["is_fraud"])), frauds[at])
-bad = read(run(pipeline, '{"records":[{},7]}'))
+bad = read(run(pipeline, '{"records":[%s,7]}' % written(golden[0]["record"])))
 check("bad record in a batch", [sorted(item)[0] for item in bad["results"]], ["bundle", "error"])
 name = os.environ["PIPELINE"]
 docker = lambda *words: subprocess.run(["docker", *words], capture_output=True, text=True, check=True)

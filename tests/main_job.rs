@@ -278,6 +278,83 @@ fn a_bundle_changed_by_one_byte_is_refused_whichever_byte_it_is() {
 }
 
 #[test]
+fn predict_refuses_a_file_without_the_columns_of_the_bundle() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    fs::write(case.path().join("other.csv"), "id,amount\n1,2\n").unwrap();
+    fs::write(case.path().join("foreign.csv"), "a,b\n1,2\n").unwrap();
+    for (file, missing) in [("other.csv", "`card`"), ("foreign.csv", "`amount`, `card`")] {
+        let output = fraudml(case.path(), &["predict", file]);
+        let expected = format!(
+            "error: `{file}`: columns the bundle was trained on are missing: {missing}\n\
+             hint: name the other files too: they are joined by the id column\n"
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected);
+        assert_eq!(output.status.code(), Some(2));
+    }
+    // The missing column from a second file, joined by the id.
+    fs::write(case.path().join("cards.csv"), "id,card\n1,visa\n").unwrap();
+    assert!(ok(case.path(), &["predict", "other.csv", "cards.csv"]).starts_with("id,score,is_fraud\n1,"));
+}
+
+#[test]
+fn oddly_written_files_are_read_by_one_grammar() {
+    let case = Case::new();
+    let plain = ok(case.path(), &["train", "--config", "c.yaml", "--json"]);
+    let rows = rows();
+    let odd = [
+        ("blank lines", format!("{HEADER}\n{}\n\n{}\n\n\n", rows[..30].join("\n"), rows[30..].join("\n"))),
+        ("carriage returns", format!("{HEADER}\r{}\r", rows.join("\r"))),
+        ("quotes", format!("{HEADER}\n{}\n", rows.join("\n").replace("visa", "\"vi\"sa"))),
+        ("byte order mark", format!("\u{feff}{HEADER}\r\n{}", rows.join("\r\n"))),
+    ];
+    for (what, text) in odd {
+        fs::write(case.path().join("train.csv"), text).unwrap();
+        let found = ok(case.path(), &["train", "--config", "c.yaml", "--json"]);
+        let leaderboard = |document: &str| document.split("\"leaderboard\"").nth(1).map(str::to_owned);
+        let (expected, found) = (leaderboard(&plain).unwrap(), leaderboard(&found).unwrap());
+        assert_eq!(expected.split("\"operating_point\"").next(), found.split("\"operating_point\"").next(), "{what}");
+    }
+}
+
+#[test]
+fn a_damaged_cell_is_made_again() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let before = files(&case.path().join("experiments/cells"));
+    let cells: Vec<PathBuf> = before.keys().filter(|path| path.ends_with("cell.json")).cloned().collect();
+    fs::write(case.path().join("experiments/cells").join(&cells[0]), "{").unwrap();
+    fs::remove_file(case.path().join("experiments/cells").join(&cells[1])).unwrap();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    assert_eq!(before, files(&case.path().join("experiments/cells")));
+}
+
+#[test]
+fn missing_values_can_be_left_to_forests_and_the_baseline_steps_aside() {
+    let case = Case::new();
+    let stdout = ok(case.path(), &["train", "--config", "c.yaml", "--set", "preprocess.impute.numeric=none"]);
+    assert!(stdout.contains("random-forest") && !stdout.contains("logistic"), "{stdout}");
+}
+
+#[test]
+fn what_is_evaluated_does_not_become_the_latest_run_and_folders_may_lie_elsewhere() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let first = fs::read_dir(case.path().join("artifacts")).unwrap().flatten().next().unwrap().file_name();
+    let elsewhere =
+        ["--set", "seed=7", "--set", "output.artifacts=sub/artifacts", "--set", "output.reports=sub/reports"];
+    ok(case.path(), &[&["train", "--config", "c.yaml", "--quiet"][..], &elsewhere].concat());
+    let latest = ok(case.path(), &["predict", "train.csv"]);
+    let older = ok(case.path(), &["predict", "--bundle", &first.to_string_lossy(), "train.csv"]);
+    assert_ne!(latest, older);
+    let runs = fs::read_dir(case.path().join("experiments")).unwrap().flatten();
+    for run in runs.filter(|entry| entry.path().join("run.json").exists()) {
+        ok(case.path(), &["evaluate", &run.file_name().to_string_lossy()]);
+        assert_eq!(ok(case.path(), &["predict", "train.csv"]), latest);
+    }
+}
+
+#[test]
 fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
     let case = Case::new();
     ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);

@@ -23,8 +23,10 @@ pub const PREPROCESSOR: &str = "preprocessor.json";
 pub const MODEL: &str = "model.safetensors";
 pub const GOLDEN: &str = "golden.json";
 
-/// No file of a bundle may be larger (1 GiB): a bound on what a hostile folder can make us read.
-pub const MAX_FILE_BYTES: u64 = 1 << 30;
+/// The files of a bundle and the bytes each may have: a bound on what a hostile folder can make us read and, for JSON,
+/// blow up in memory.
+pub const FILES: [(&str, u64); 4] =
+    [(MANIFEST, 16 << 20), (PREPROCESSOR, 64 << 20), (MODEL, 1 << 30), (GOLDEN, 16 << 20)];
 
 const RESTORE: &str = "restore the bundle from where it was made, or run `fraudml train` again";
 
@@ -129,13 +131,18 @@ impl Bundle {
     /// Reads and checks a bundle folder. Golden records are replayed by [`super::scorer::Scorer::new`].
     pub fn load(folder: &Path) -> Result<Bundle, ScoringError> {
         let mut files = BTreeMap::new();
-        for name in [MANIFEST, PREPROCESSOR, MODEL, GOLDEN] {
-            files.insert(name.to_owned(), read_bounded(&folder.join(name))?);
+        for (name, limit) in FILES {
+            files.insert(name.to_owned(), read_bounded(&folder.join(name), limit)?);
         }
-        Self::from_files(&files).map_err(|error| ScoringError {
+        let placed = |error: ScoringError| ScoringError {
             message: format!("bundle `{}`: {}", folder.display(), error.message),
             ..error
-        })
+        };
+        let bundle = Self::from_files(&files).map_err(placed)?;
+        if bundle.golden.records.is_empty() {
+            return Err(placed(ScoringError::new(format!("`{GOLDEN}` holds no record to prove the bundle with"))));
+        }
+        Ok(bundle)
     }
 
     /// Checks the named bytes of a bundle against its manifest and reads them.
@@ -160,6 +167,9 @@ impl Bundle {
         if model.n_features() != manifest.features.len() || !manifest.threshold.is_finite() {
             return Err(ScoringError::new("`manifest.json` does not fit its model"));
         }
+        if manifest.model == ModelKind::Logistic {
+            return Err(ScoringError::new("`manifest.json`: the logistic baseline never becomes a bundle"));
+        }
         let golden = serde_json::from_slice(bytes(GOLDEN)?)
             .map_err(|error| ScoringError::new(format!("`{GOLDEN}` can't be read: {error}")))?;
         Ok(Bundle { manifest, preprocessor, model, golden })
@@ -171,16 +181,21 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, ScoringError> {
+/// Reads a regular file of at most so many bytes: a pipe would never end, a device never stop.
+fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ScoringError> {
     let failed = |error: std::io::Error| {
         ScoringError::new(format!("`{}` can't be read: {error}", path.display()))
             .hint("name a bundle folder, or run `fraudml train` first")
     };
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let refused = |what: &str| Err(ScoringError::new(format!("`{}` {what}", path.display())).hint(RESTORE));
+    let metadata = std::fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
+        return refused("is not a regular file");
+    }
     let mut bytes = Vec::new();
-    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(ScoringError::new(format!("`{}` is larger than 1 GiB", path.display())));
+    std::fs::File::open(path).map_err(failed)?.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > limit {
+        return refused(&format!("is larger than {limit} bytes"));
     }
     Ok(bytes)
 }

@@ -4,6 +4,7 @@
 //! places where a cell becomes an f32, so the online vector equals the offline one bit for bit. All arithmetic is f64
 //! with one cast at the end. Label codes are 1..n by byte order of the levels seen in training, 0 = unseen.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -149,8 +150,13 @@ impl Preprocessor {
 
     /// Where each kept column stands in the schema; computed once, so that a record needs no look-up by name.
     pub fn positions(&self, schema: &Schema) -> Result<Vec<usize>, ScoringError> {
+        let by_name: BTreeMap<&str, usize> =
+            schema.columns.iter().enumerate().map(|(at, column)| (column.name.as_str(), at)).collect();
+        if by_name.len() < schema.columns.len() {
+            return Err(ScoringError::new("the schema names a column twice"));
+        }
         let position = |column: &FrozenColumn| {
-            let at = schema.position(column.name()).filter(|&at| schema.columns[at].kind == column.kind());
+            let at = by_name.get(column.name()).copied().filter(|&at| schema.columns[at].kind == column.kind());
             at.ok_or_else(|| ScoringError::new(format!("column `{}` is not in the schema", column.name())))
         };
         self.columns.iter().map(position).collect()

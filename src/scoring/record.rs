@@ -87,14 +87,19 @@ impl Value {
 }
 
 impl Record {
-    /// Reads a flat JSON object of raw columns. A missing key is a missing value; a wrong type is an error that names
-    /// its field; keys the schema does not know are ignored.
+    /// Reads a flat JSON object of raw columns. A missing key is a missing value, but a record without any known key is
+    /// an error: it is a misspelt or misrouted one, not an unknown customer. A wrong type is an error that names its
+    /// field; keys the schema does not know are ignored.
     pub fn from_json(schema: &Schema, object: &Map<String, Json>) -> Result<Record, ScoringError> {
         let id = schema.id.as_ref().and_then(|name| object.get(name)).cloned().unwrap_or(Json::Null);
         if !matches!(id, Json::Null | Json::Number(_) | Json::String(_)) {
             let name = schema.id.clone().unwrap_or_default();
             let message = format!("field `{name}`: expected a number or a text, found {}", brief(&id));
             return Err(ScoringError::new(message).field(name));
+        }
+        if !schema.columns.iter().any(|column| object.contains_key(&column.name)) {
+            return Err(ScoringError::new("the record holds none of the model's columns")
+                .hint("send a flat object of raw columns; their names are case-sensitive"));
         }
         let read = |column: &Column| match object.get(&column.name) {
             None => Ok(Value::Missing),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::bundle::{Bundle, GoldenRecord};
 use super::error::ScoringError;
 use super::matrix::FeatureMatrix;
-use super::model::Classifier;
+use super::model::{Classifier, Model};
 use super::record::{Record, Value, brief};
 
 /// The answer of stage `transform`: imputed, cased features by name.
@@ -132,7 +132,13 @@ impl Scorer {
             let message = format!("field `vector`: expected {expected} numbers, found {}", encoded.vector.len());
             return Err(ScoringError::new(message).field("vector"));
         }
-        Ok(self.decide(encoded.id.clone(), self.bundle.model.score_row(&encoded.vector)))
+        // Only a forest knows what to do with a missing value; a network would make some number of it.
+        let gaps_allowed = matches!(self.bundle.model, Model::Forest(_));
+        if let Some(at) = encoded.vector.iter().position(|x| x.is_infinite() || (x.is_nan() && !gaps_allowed)) {
+            let message = format!("field `vector`: number {at} is missing or infinite");
+            return Err(ScoringError::new(message).field("vector"));
+        }
+        self.decide(encoded.id.clone(), self.bundle.model.score_row(&encoded.vector))
     }
 
     /// All three stages at once.
@@ -140,7 +146,7 @@ impl Scorer {
         let record = Record::from_json(&self.bundle.manifest.schema, object)?;
         let features = self.bundle.preprocessor.transform(&self.positions, &record);
         let vector = self.bundle.preprocessor.encode(&features)?;
-        Ok(self.decide(record.id, self.bundle.model.score_row(&vector)))
+        self.decide(record.id, self.bundle.model.score_row(&vector))
     }
 
     /// Scores a prepared matrix: the bits of [`Scorer::pipeline`] for the same rows.
@@ -152,11 +158,15 @@ impl Scorer {
         score >= self.bundle.manifest.threshold
     }
 
-    fn decide(&self, id: Json, score: f32) -> Prediction {
+    /// A score that is no number (huge values overflow in a network) is an error; JSON would turn it into null.
+    fn decide(&self, id: Json, score: f32) -> Result<Prediction, ScoringError> {
+        if !score.is_finite() {
+            return Err(ScoringError::new("the numbers of the record overflow in the model"));
+        }
         let is_fraud = self.is_fraud(score);
         let message = if is_fraud { "fraudulent" } else { "authorised" };
         let (threshold, bundle) = (self.bundle.manifest.threshold, self.bundle.manifest.id.clone());
-        Prediction { id, score, is_fraud, threshold, message: message.into(), bundle }
+        Ok(Prediction { id, score, is_fraud, threshold, message: message.into(), bundle })
     }
 
     fn same_bundle(&self, other: &str) -> Result<(), ScoringError> {

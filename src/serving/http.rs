@@ -2,7 +2,7 @@
 //!
 //! One thread moves bytes; requests are answered on a small pool, so that a long batch never keeps a short one waiting at
 //! the door. Every answer carries a Content-Length (OpenWhisk takes a chunked one for none at all). Limits: a request's
-//! head must arrive within a minute, its body within another; what is too large is read to a bound and refused.
+//! head must arrive within 15 seconds, its body within a minute; what is too large is read to a bound and refused.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -19,14 +19,18 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 
 use super::protocol::{Action, MAX_BODY_BYTES, Reply, SENTINEL};
 
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A refused body is still read this far, for a client that is cut off while it sends never reads the refusal.
 const MAX_DISCARDED_BYTES: usize = 64 << 20;
+
+/// With the limit of a body it bounds what slow senders can make us hold.
+static BODIES: Semaphore = Semaphore::const_new(32);
 
 /// Out of file descriptors, most likely: wait for a connection to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
@@ -53,7 +57,7 @@ pub fn serve(listener: TcpListener, action: Action) -> io::Result<i32> {
 
 async fn accept(listener: tokio::net::TcpListener, action: Arc<Action>) -> Infallible {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(true);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(true).half_close(true);
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -71,13 +75,16 @@ async fn accept(listener: tokio::net::TcpListener, action: Arc<Action>) -> Infal
 async fn answer(action: Arc<Action>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+    // Bodies of so many requests are held at once; the others wait in their sockets.
+    let held = BODIES.acquire().await;
     let body = tokio::time::timeout(BODY_TIMEOUT, whole(body)).await;
     let (keep, refusal) = match &body {
         Ok(Ok(body)) if body.len() <= MAX_BODY_BYTES => (true, None),
-        Ok(Ok(_)) => (false, Some((413, "the request is larger than 1 MiB"))),
+        Ok(Ok(_)) => (false, Some((413, "the request is larger than 4 MiB"))),
         Ok(Err(_)) => (false, Some((400, "the request's body is broken"))),
         Err(_) => (false, Some((408, "the request's body came too slowly"))),
     };
+    let asked = path.clone();
     let worked = tokio::task::spawn_blocking(move || {
         let reply = match (refusal, body) {
             (None, Ok(Ok(body))) => action.reply(&method, &path, &body),
@@ -92,11 +99,12 @@ async fn answer(action: Arc<Action>, request: Request<Incoming>) -> Result<Respo
     let reply = match worked.await {
         Ok(reply) => reply,
         Err(_) => {
-            let reply = Reply::unread("/run", 502, "the action failed, which is a bug");
+            let reply = Reply::unread(&asked, 502, "the action failed, which is a bug");
             print(&reply);
             reply
         }
     };
+    drop(held);
     Ok(response(reply, keep))
 }
 

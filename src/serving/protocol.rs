@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
-use super::stage::Stage;
+use super::stage::{Failure, Stage};
 use crate::scoring::error::ScoringError;
 use crate::scoring::scorer::Scorer;
 
@@ -19,7 +19,7 @@ use crate::scoring::scorer::Scorer;
 pub const SENTINEL: &str = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX";
 
 /// The platform's payload limit and room for the envelope around it.
-pub const MAX_BODY_BYTES: usize = (1 << 20) + (1 << 16);
+pub const MAX_BODY_BYTES: usize = 4 << 20;
 
 const INIT_TWICE: &str = "Cannot initialize the action more than once.";
 const NOT_AN_OBJECT: &str = "The action did not receive a dictionary or array as an argument.";
@@ -52,7 +52,12 @@ impl Reply {
 
     /// A refusal that never looked at the body: too large, too slow, broken.
     pub fn unread(path: &str, status: u16, message: &str) -> Reply {
-        Reply { ends_activation: path == "/run", ..Reply::refused(status, message) }
+        let error = ScoringError::new(message);
+        match path {
+            // Anything but 200 would cost OpenWhisk's warm container; the error says the status.
+            "/run" => Reply { ends_activation: true, ..Reply::new(200, Failure { status, error }.to_json()) },
+            _ => Reply::refused(status, message),
+        }
     }
 }
 

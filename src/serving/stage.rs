@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::scoring::error::ScoringError;
-use crate::scoring::model::Model;
-use crate::scoring::scorer::{Encoded, Prediction, Scorer};
+use crate::scoring::scorer::Scorer;
 pub use crate::scoring::stage::Stage;
 
 /// OpenWhisk cuts longer results off and hands the torso to the caller.
@@ -65,12 +64,8 @@ impl Stage {
         match self {
             Stage::Transform => written(&scorer.transform(&typed(self, record)?)?),
             Stage::Encode => written(&scorer.encode(&typed(self, record)?)?),
-            Stage::Predict => {
-                let encoded: Encoded = typed(self, record)?;
-                refuse_gaps(&scorer.bundle().model, &encoded.vector)?;
-                decided(&scorer.predict(&encoded)?)
-            }
-            Stage::Pipeline => decided(&scorer.pipeline(&typed(self, record)?)?),
+            Stage::Predict => written(&scorer.predict(&typed(self, record)?)?),
+            Stage::Pipeline => written(&scorer.pipeline(&typed(self, record)?)?),
         }
     }
 }
@@ -96,20 +91,21 @@ impl Failure {
     pub fn to_json(&self) -> String {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
-        struct Body<'a> {
+        struct Body {
             status_code: u16,
             message: String,
             #[serde(skip_serializing_if = "Option::is_none")]
-            field: Option<&'a str>,
+            field: Option<String>,
             #[serde(skip_serializing_if = "Option::is_none")]
-            hint: Option<&'a str>,
+            hint: Option<String>,
         }
         #[derive(Serialize)]
-        struct Envelope<'a> {
-            error: Body<'a>,
+        struct Envelope {
+            error: Body,
         }
-        let message = self.error.message.chars().take(MAX_MESSAGE_CHARS).collect();
-        let (field, hint) = (self.error.field.as_deref(), self.error.hint.as_deref());
+        let cut = |text: &str| text.chars().take(MAX_MESSAGE_CHARS).collect::<String>();
+        let message = cut(&self.error.message);
+        let (field, hint) = (self.error.field.as_deref().map(cut), self.error.hint.as_deref().map(cut));
         let envelope = Envelope { error: Body { status_code: self.status, message, field, hint } };
         serde_json::to_string(&envelope).unwrap_or_else(|_| "{\"error\":{\"statusCode\":500}}".into())
     }
@@ -128,26 +124,6 @@ fn typed<T: DeserializeOwned>(stage: Stage, record: &str) -> Result<T, Failure> 
 
 fn written(answer: &impl Serialize) -> Result<String, Failure> {
     serde_json::to_string(answer).map_err(|error| Failure { status: 500, error: ScoringError::new(error.to_string()) })
-}
-
-/// Only a forest knows what to do with a missing value; a network would make some number of it. Our own encode stage
-/// sends neither gaps to a network nor infinities to anyone.
-fn refuse_gaps(model: &Model, vector: &[f32]) -> Result<(), ScoringError> {
-    let gaps_allowed = matches!(model, Model::Forest(_));
-    match vector.iter().position(|x| x.is_infinite() || (x.is_nan() && !gaps_allowed)) {
-        None => Ok(()),
-        Some(at) => {
-            Err(ScoringError::new(format!("field `vector`: number {at} is missing or infinite")).field("vector"))
-        }
-    }
-}
-
-/// A score that is no number can only come from a vector that was made by hand; JSON would turn it into null.
-fn decided(prediction: &Prediction) -> Result<String, Failure> {
-    if !prediction.score.is_finite() {
-        return Err(ScoringError::new("field `vector`: the numbers overflow in the model").field("vector").into());
-    }
-    written(prediction)
 }
 
 /// The records of a batch; `None` for a single record. A key that holds no array is a column like any other.

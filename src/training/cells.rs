@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
-use super::error::{Error, Result};
+use super::error::{Error, ErrorKind, Result};
 
 use super::evaluate::{Metrics, ResamplingReport, measure};
 use super::fit::{Learner, score_parallel};
@@ -193,7 +193,21 @@ impl PartOfGrid<'_> {
         model: &NamedModel,
     ) -> Result<String> {
         let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
-        let fitted = model.model.fit(set, seed, self.progress)?;
+        let place = |error: Error| Error {
+            message: match error.kind {
+                ErrorKind::Interrupted => error.message,
+                _ => format!(
+                    "{} {} {} {}: {}",
+                    self.split.protocol.as_str(),
+                    self.part,
+                    model.name,
+                    case.name,
+                    error.message
+                ),
+            },
+            ..error
+        };
+        let fitted = model.model.fit(set, seed, self.progress).map_err(place)?;
         let scores = score_parallel(&fitted.model, &prepared.held_out.matrix);
         let train_scores = score_parallel(&fitted.model, prepared.train.matrix());
         let (_, held_out) = self.split.rows(self.part);

@@ -1,47 +1,111 @@
-//! What can be known before the long run starts: neighbours enough, work that fits the machine, values a model can take.
+//! What can be known before the long run starts: neighbours enough, and work and memory that fit the machine. Only what
+//! is not finished yet counts.
 
-use super::config::{Case, Config};
+use super::cells::{PlannedCell, plan};
+use super::config::{Case, Config, NamedCase};
 use super::error::{Error, Result};
 use super::progress::Progress;
+use super::read::ReadData;
 use super::resample::{LIMIT_HOURS, estimate};
-use super::split::Split;
+use super::run_dir::CellStore;
+use super::split::{Part, Split};
+use crate::scoring::table::Cells;
 
 /// Fails cheaply what would fail late, and says what the slow cases will cost.
-pub fn before_fitting(config: &Config, splits: &[Split], progress: &dyn Progress) -> Result<()> {
+pub fn before_fitting(
+    config: &Config,
+    data: &ReadData,
+    splits: &[Split],
+    store: &CellStore,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let missing: Vec<PlannedCell> =
+        plan(config, data, splits).into_iter().filter(|cell| !store.has(&cell.key)).collect();
     for named in &config.imbalance {
-        let Case::SmoteTomek { k, .. } = &named.case else { continue };
-        let mut seconds = 0.0;
-        for split in splits {
-            for part in split.parts() {
-                let (train, _) = split.rows(part);
-                let n_positives = train.labels().iter().filter(|&&label| label == 1).count();
-                let n_minority = n_positives.min(train.n_rows() - n_positives);
-                if n_minority <= *k {
-                    return Err(Error::permanent(format!(
-                        "case `{}`: expected more than {k} minority rows for {k} neighbours, found {n_minority} in {} {part}",
-                        named.name,
-                        split.protocol.as_str()
-                    ))
-                    .hint("lower `k`, use fewer folds, or leave the case out with `--only`"));
-                }
-                seconds += estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns()).seconds;
+        let unfinished = |split: &Split, part: Part| {
+            let (protocol, part) = (split.protocol.as_str(), part.to_string());
+            missing.iter().any(|cell| cell.protocol == protocol && cell.part == part && cell.case == named.name)
+        };
+        check_neighbours(named, splits, &unfinished, progress)?;
+    }
+    if missing.is_empty() { Ok(()) } else { check_memory(config, data, splits, progress) }
+}
+
+fn check_neighbours(
+    named: &NamedCase,
+    splits: &[Split],
+    unfinished: &dyn Fn(&Split, Part) -> bool,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let Case::SmoteTomek { k, .. } = &named.case else { return Ok(()) };
+    let mut seconds = 0.0;
+    for split in splits {
+        for part in split.parts().filter(|&part| unfinished(split, part)) {
+            let (train, _) = split.rows(part);
+            let n_positives = train.labels().iter().filter(|&&label| label == 1).count();
+            let n_minority = n_positives.min(train.n_rows() - n_positives);
+            if n_minority <= *k {
+                return Err(Error::permanent(format!(
+                    "case `{}`: expected more than {k} minority rows for {k} neighbours, found {n_minority} in {} {part}",
+                    named.name,
+                    split.protocol.as_str()
+                ))
+                .hint("lower `k`, use fewer folds, or leave the case out with `--only`"));
             }
-        }
-        if seconds > LIMIT_HOURS * 3600.0 {
-            return Err(Error::permanent(format!(
-                "case `{}`: the search for neighbours would take about {:.0} hours on this machine, more than {LIMIT_HOURS}",
-                named.name,
-                seconds / 3600.0
-            ))
-            .hint("leave the case out with `--only`, or use fewer rows or folds"));
-        }
-        if seconds > 60.0 {
-            progress.say(&format!(
-                "case `{}`: the search for neighbours will take about {:.0} minutes",
-                named.name,
-                seconds / 60.0
-            ));
+            seconds += estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns()).seconds;
         }
     }
+    if seconds > LIMIT_HOURS * 3600.0 {
+        return Err(Error::permanent(format!(
+            "case `{}`: the search for neighbours would take about {:.0} hours on this machine, more than {LIMIT_HOURS}",
+            named.name,
+            seconds / 3600.0
+        ))
+        .hint("leave the case out with `--only`, or use fewer rows or folds"));
+    }
+    if seconds > 60.0 {
+        let minutes = seconds / 60.0;
+        progress.say(&format!("case `{}`: the search for neighbours will take about {minutes:.0} minutes", named.name));
+    }
     Ok(())
+}
+
+/// Says the peak it expects, and refuses what is above the memory that is free.
+fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &dyn Progress) -> Result<()> {
+    let bytes = memory_estimate(config, data, splits);
+    let gigabytes = |bytes: f64| bytes / 1e9;
+    if bytes > 1e9 {
+        progress.say(&format!("about {:.1} GB of memory will be needed", gigabytes(bytes)));
+    }
+    match available_memory() {
+        Some(available) if bytes > available => Err(Error::permanent(format!(
+            "the run needs about {:.1} GB of memory, {:.1} GB are free",
+            gigabytes(bytes),
+            gigabytes(available)
+        ))
+        .hint("leave out `smote-tomek` or columns (`data.columns: { V*: drop }`), or use fewer rows")),
+        _ => Ok(()),
+    }
+}
+
+/// Raw columns, the largest part prepared (training and held-out rows as f32), its bins, and for SMOTE the enlarged
+/// matrix twice. Upper bounds: no column is assumed to be dropped.
+fn memory_estimate(config: &Config, data: &ReadData, splits: &[Split]) -> f64 {
+    let (n_rows, table) = (data.dataset.n_rows() as f64, &data.dataset.table);
+    let raw: f64 = table.columns().map(|(_, cells)| if matches!(cells, Cells::Numeric(_)) { 8.0 } else { 4.0 }).sum();
+    let largest = splits.iter().map(|split| split.train.n_rows()).max().unwrap_or_default() as f64;
+    let n_features = table.n_columns() as f64;
+    let enlarged = |case: &NamedCase| match &case.case {
+        Case::SmoteTomek { target, .. } => largest + target.n_minority(largest as usize) as f64,
+        _ => 0.0,
+    };
+    let smote = config.imbalance.iter().map(enlarged).fold(0.0, f64::max);
+    raw * n_rows + n_features * (4.0 * n_rows + largest.max(smote) + 8.0 * smote)
+}
+
+/// `MemAvailable` of Linux, in bytes; nothing elsewhere.
+fn available_memory() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)
 }

@@ -6,17 +6,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::cells::{fit_all, plan};
-use super::config::{Config, OutputConfig};
+use super::config::Config;
 use super::error::{Error, Result};
 use super::explore::{self, Eda};
 use super::outcome::{Outcome, assemble};
 use super::progress::Progress;
 use super::report::RunReport;
 use super::run::{Run, run_id};
-use super::run_dir::{CellStore, create_folder, prove_writable, to_json, write_atomic};
+use super::run_dir::{CellStore, create_folder, prove_writable, publish_folder, to_json, write_atomic};
 use super::seed::Seed;
 use super::split::{Part, Split, split};
 use super::{checks, freeze, read, report};
+use crate::scoring::bundle::Bundle;
 use crate::scoring::preprocessor::{DroppedColumn, Preprocessor};
 
 /// What `train` leaves behind.
@@ -34,7 +35,7 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     let store = open_outputs(config)?;
     let data = read::read(&config.data, progress)?;
     let splits = split_all(config, &data)?;
-    checks::before_fitting(config, &splits, progress)?;
+    checks::before_fitting(config, &data, &splits, &store, progress)?;
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;
     let eda = explore::explore(&data.dataset);
@@ -45,16 +46,18 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     run.append_timings(&timings)?;
     fitted?;
     run.file.dropped = dropped_columns(&run, &store)?;
-    let outcome = assemble(&run, &store)?;
+    let mut outcome = assemble(&run, &store)?;
     let bundle = freeze_winner(config, &data, &splits, &mut run, &store, &outcome)?;
-    let (reports, report) = publish(&config.output, &run, &store, Some(&eda))?;
-    Ok(Trained { run, eda, report, bundle, reports })
+    outcome.report.bundle_id = run.file.bundle.clone();
+    let reports = write_report(&run, &outcome, Some(&eda))?;
+    finish(&run, &outcome.report)?;
+    Ok(Trained { run, eda, report: outcome.report, bundle, reports })
 }
 
 /// Evaluates a run again from its cells and writes its report; trains nothing.
 pub fn evaluate(run: &Run) -> Result<(PathBuf, RunReport)> {
-    let store = CellStore::open(&run.file.output.experiments)?;
-    publish(&run.file.output, run, &store, None)
+    let outcome = assemble(run, &CellStore::beside(&run.folder))?;
+    Ok((write_report(run, &outcome, None)?, outcome.report))
 }
 
 /// Reads and profiles the data alone; writes `eda.json` where `train` would.
@@ -124,31 +127,31 @@ fn freeze_winner(
         test_scores: &store.scores(&outcome.winner)?,
     })?;
     let folder = config.output.artifacts.join(&id);
-    for (name, bytes) in &files {
-        write_atomic(&folder.join(name), bytes)?;
-    }
+    let is_whole = || Bundle::load(&folder).is_ok();
+    publish_folder(&config.output.artifacts, &id, &files.into_iter().collect::<Vec<_>>(), is_whole)?;
     run.file.bundle = Some(id);
     run.save()?;
     Ok(folder)
 }
 
-fn publish(output: &OutputConfig, run: &Run, store: &CellStore, eda: Option<&Eda>) -> Result<(PathBuf, RunReport)> {
-    let Outcome { report, losses, .. } = assemble(run, store)?;
+/// What a finished run keeps beside its cells. The leaderboard comes last: its presence says that the run is finished,
+/// its date which run is the latest, so that only training touches it.
+fn finish(run: &Run, report: &RunReport) -> Result<()> {
     run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard)?.as_bytes())?;
-    run.write(
-        "selection.json",
-        &to_json(&serde_json::json!({
-            "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
-        })),
-    )?;
-    let folder = output.reports.join(&run.file.run_id);
-    for (name, bytes) in report::files(&report, &losses)? {
+    let selection = serde_json::json!({
+        "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
+    });
+    run.write("selection.json", &to_json(&selection))?;
+    run.write("leaderboard.json", &to_json(&report.leaderboard))
+}
+
+fn write_report(run: &Run, outcome: &Outcome, eda: Option<&Eda>) -> Result<PathBuf> {
+    let folder = run.beside(&run.file.output.reports).join(&run.file.run_id);
+    for (name, bytes) in report::files(&outcome.report, &outcome.losses)? {
         write_atomic(&folder.join(name), &bytes)?;
     }
     if let Some(eda) = eda {
         write_atomic(&folder.join("eda.json"), &to_json(eda))?;
     }
-    // Last: its presence says that the run is finished.
-    run.write("leaderboard.json", &to_json(&report.leaderboard))?;
-    Ok((folder, report))
+    Ok(folder)
 }

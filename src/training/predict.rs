@@ -42,6 +42,9 @@ pub fn predict_csv(scorer: &Scorer, paths: &[&Path], progress: &dyn Progress) ->
     for (block, ids) in rows.chunks(65_536).zip(ids.chunks(65_536)) {
         let matrix = bundle.preprocessor.apply(&table, block)?;
         let scores = score_parallel(&bundle.model, &matrix);
+        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
+            return Err(Error::permanent(format!("row with id `{}`: the numbers overflow in the model", ids[at])));
+        }
         scored.extend(ids.iter().zip(scores).map(|(id, score)| ScoredRow {
             id: id.clone(),
             score,

@@ -89,9 +89,22 @@ impl Run {
             cpu_features: cpu_features(),
             threads: rayon::current_num_threads(),
         };
+        let before = read_json::<RunFile>(&folder.join("run.json")).ok().filter(|before| before.run_id == file.run_id);
+        // What an earlier finish left stays until this one is finished too.
+        let file = RunFile { bundle: before.and_then(|before| before.bundle), ..file };
         let run = Run { folder, file };
         run.write("schema.json", &to_json(&data.schema))?;
         Ok(run)
+    }
+
+    /// Where an output folder is now: as recorded, or, if the run was moved or is looked at from elsewhere, beside the
+    /// folder of all runs.
+    pub fn beside(&self, recorded: &Path) -> PathBuf {
+        let experiments = self.folder.parent().unwrap_or(Path::new("."));
+        match (experiments == self.file.output.experiments, experiments.parent(), recorded.file_name()) {
+            (false, Some(base), Some(name)) => base.join(name),
+            _ => recorded.to_owned(),
+        }
     }
 
     pub fn write(&self, file: &str, bytes: &[u8]) -> Result<()> {
@@ -159,11 +172,11 @@ impl Run {
 pub fn find_bundle(output: &OutputConfig, wanted: Option<&str>) -> Result<PathBuf> {
     let Some(wanted) = wanted else {
         let run = Run::find(output, None)?;
-        let id = run.file.bundle.ok_or_else(|| {
+        let id = run.file.bundle.as_ref().ok_or_else(|| {
             Error::permanent(format!("run `{}` has no bundle yet", run.file.run_id))
                 .hint("finish it with `fraudml train`")
         })?;
-        return Ok(output.artifacts.join(id));
+        return Ok(run.beside(&run.file.output.artifacts).join(id));
     };
     let path = Path::new(wanted);
     if path.join("manifest.json").is_file() {
@@ -178,6 +191,9 @@ pub fn find_bundle(output: &OutputConfig, wanted: Option<&str>) -> Result<PathBu
 
 /// Folders whose name starts with `prefix` and that hold `file`, oldest first (by the time of the file, then name).
 fn folders(parent: &Path, prefix: &str, file: &str) -> Vec<PathBuf> {
+    if !prefix.is_empty() && parent.join(prefix).join(file).is_file() && !prefix.contains(['/', '\\']) {
+        return vec![parent.join(prefix)];
+    }
     let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
     let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
     let mut found: Vec<_> = named

@@ -17,8 +17,14 @@ use super::table_file::Scores;
 const MAX_JSON_BYTES: u64 = 256 << 20;
 
 fn failed(path: &Path, doing: &str, error: &std::io::Error) -> Error {
-    Error::permanent(format!("`{}` can't be {doing}: {}", path.display(), io_reason(error)))
-        .hint("check the folder's permissions and the free space, or choose another under `output`")
+    use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem};
+    let message = format!("`{}` can't be {doing}: {}", path.display(), io_reason(error));
+    let kind = match error.kind() {
+        NotFound | PermissionDenied | NotADirectory | ReadOnlyFilesystem => Error::permanent(message),
+        // A full disk or a failing one: trying again may help.
+        _ => Error::failed(message),
+    };
+    kind.hint("check the folder's permissions and the free space, or choose another under `output`")
 }
 
 /// Makes a folder with its parents.
@@ -47,10 +53,12 @@ pub struct AtomicFile {
 
 impl AtomicFile {
     pub fn create(path: &Path) -> Result<AtomicFile> {
-        let folder = folder_of(path);
+        // Through a link, so that its target is written and the link stays.
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let folder = folder_of(&path);
         create_folder(folder)?;
         let file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder);
-        Ok(AtomicFile { file: file.map_err(|error| failed(path, "written", &error))?, path: path.to_owned() })
+        Ok(AtomicFile { file: file.map_err(|error| failed(&path, "written", &error))?, path })
     }
 
     pub fn writer(&mut self) -> &mut dyn Write {
@@ -116,6 +124,11 @@ pub struct CellStore {
 }
 
 impl CellStore {
+    /// The store beside a run's folder, to be read.
+    pub fn beside(run: &Path) -> CellStore {
+        CellStore { folder: run.parent().unwrap_or(Path::new(".")).join("cells") }
+    }
+
     /// Opens the store and proves that it can be written.
     pub fn open(experiments: &Path) -> Result<CellStore> {
         let folder = experiments.join("cells");
@@ -128,8 +141,9 @@ impl CellStore {
         self.folder.join(key).join(file)
     }
 
+    /// Whether the cell is there and readable; a damaged one counts as missing and is made again.
     pub fn has(&self, key: &str) -> bool {
-        self.path(key, "cell.json").exists()
+        self.cell(key).is_ok_and(|cell| cell.key == key) && self.path(key, "scores.parquet").is_file()
     }
 
     pub fn cell(&self, key: &str) -> Result<Cell> {
@@ -157,23 +171,38 @@ impl CellStore {
             files.push(("preprocessor.json", frozen.preprocessor.clone()));
             files.push(("model.safetensors", frozen.model.clone()));
         }
-        let publish = || -> std::io::Result<()> {
-            let folder = tempfile::Builder::new().prefix(".writing-").tempdir_in(&self.folder)?;
-            for (name, bytes) in &files {
-                let mut file = fs::OpenOptions::new().create_new(true).write(true).open(folder.path().join(name))?;
-                file.write_all(bytes)?;
-                file.sync_all()?;
-            }
-            fs::File::open(folder.path())?.sync_all()?;
-            readable(folder.path())?;
-            match fs::rename(folder.path(), self.folder.join(&cell.key)) {
-                Err(_) if self.has(&cell.key) => Ok(()),
-                renamed => renamed,
-            }?;
-            fs::File::open(&self.folder)?.sync_all()
-        };
-        publish().map_err(|error| failed(&self.folder.join(&cell.key), "written", &error))
+        publish_folder(&self.folder, &cell.key, &files, || self.has(&cell.key))
     }
+}
+
+/// Makes a folder of files appear whole under its name. What is there already stays if `is_whole`, else it is replaced.
+pub fn publish_folder<N: AsRef<Path>>(
+    parent: &Path,
+    name: &str,
+    files: &[(N, Vec<u8>)],
+    is_whole: impl Fn() -> bool,
+) -> Result<()> {
+    let publish = || -> std::io::Result<()> {
+        let folder = tempfile::Builder::new().prefix(".writing-").tempdir_in(parent)?;
+        for (file, bytes) in files {
+            let mut file = fs::OpenOptions::new().create_new(true).write(true).open(folder.path().join(file))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+        }
+        fs::File::open(folder.path())?.sync_all()?;
+        readable(folder.path())?;
+        let target = parent.join(name);
+        match fs::rename(folder.path(), &target) {
+            Err(_) if is_whole() => {}
+            Err(_) if target.is_dir() => {
+                fs::remove_dir_all(&target)?;
+                fs::rename(folder.path(), &target)?;
+            }
+            renamed => renamed?,
+        }
+        fs::File::open(parent)?.sync_all()
+    };
+    publish().map_err(|error| failed(&parent.join(name), "written", &error))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ pub fn records() -> Vec<Map<String, Json>> {
         json!({ "TransactionID": 6, "amt": 1e300, "dist": -1e300 }),
         json!({ "TransactionID": 7, "amt": 100, "card": "visa", "dist": 1, "hour": 12, "device": 150, "unknown": [1, {}] }),
         json!({ "TransactionID": 8, "amt": 49.99999999999999, "card": "amex", "dist": 287.1, "hour": 5.5, "device": "ios" }),
-        json!({}),
+        json!({ "amt": null }),
         json!({ "TransactionID": 10, "amt": 3.3333333333333335, "card": "straße", "hour": 17 }),
     ]
     .into_iter()

@@ -30,6 +30,10 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
     };
     // The output's name decides its format; without one, what came in.
     let as_json_lines = args.output.as_deref().map_or(matches!(rows, Scored::Answers(_)), is_json_lines);
+    let rows_document = serde_json::json!({ "rows": match &rows {
+        Scored::Answers(answers) => answers.iter().map(ScoredRow::from).collect(),
+        Scored::Rows(rows) => rows.clone(),
+    }});
     let scored = match (rows, as_json_lines) {
         (Scored::Answers(answers), true) => to_json_lines(&answers),
         (Scored::Answers(answers), false) => to_csv(&answers.iter().map(ScoredRow::from).collect::<Vec<_>>()),
@@ -38,13 +42,26 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
     };
     match &args.output {
         Some(path) => {
-            write_atomic(path, scored.as_bytes())?;
+            write_scores(path, scored.as_bytes())?;
             context.printer.document(&serde_json::json!({ "written": path }))?;
             context.printer.confirm(&format!("wrote `{}`", path.display()))?;
         }
+        None if context.printer.json => context.printer.document(&rows_document)?,
         None => context.printer.data(scored.as_bytes())?,
     }
     Ok(())
+}
+
+/// A file appears whole; a pipe or a device is written as it is.
+fn write_scores(path: &Path, bytes: &[u8]) -> Result<()> {
+    match path.metadata() {
+        Ok(special) if !special.is_file() && !special.is_dir() => std::fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, bytes))
+            .map_err(|error| io_error(path, &error)),
+        _ => write_atomic(path, bytes),
+    }
 }
 
 enum Scored {

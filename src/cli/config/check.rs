@@ -6,7 +6,7 @@ use super::section::{Report, Section};
 use super::values::{Refusal, choice, text, whole};
 use super::yaml::Node;
 use super::{data, imbalance, models, policy, preparation};
-use crate::training::config::{Config, ImputeNumeric, ModelConfig, Protocol};
+use crate::training::config::{Case, Config, ImputeNumeric, ModelConfig, Protocol};
 
 /// The config; it may only be used if the report stays empty.
 pub(super) fn config(report: &Report, root: &Node) -> Config {
@@ -35,12 +35,19 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, output }
 }
 
-/// What can only be judged once `--only` has narrowed the grid: a network can't take missing values.
+/// What can only be judged once `--only` has narrowed the grid: a network and a neighbour search can't take missing
+/// values.
 pub(super) fn grid(report: &Report, config: &Config) {
     let network = config.models.iter().find(|model| matches!(model.model, ModelConfig::Mlp(_)));
     if let (ImputeNumeric::None, Some(network)) = (config.preprocess.impute_numeric, network) {
         let message = format!("`none` leaves values missing, which model `{}` can't take", network.name);
         let hint = "impute by `median` or `mean`, or train forests only";
+        report.refuse_key("preprocess.impute.numeric", Refusal::new(message).hint(hint));
+    }
+    let smote = config.imbalance.iter().find(|case| matches!(case.case, Case::SmoteTomek { .. }));
+    if let (ImputeNumeric::None, Some(smote)) = (config.preprocess.impute_numeric, smote) {
+        let message = format!("`none` leaves values missing, which case `{}` can't measure distances with", smote.name);
+        let hint = "impute by `median` or `mean`, or leave the case out";
         report.refuse_key("preprocess.impute.numeric", Refusal::new(message).hint(hint));
     }
 }

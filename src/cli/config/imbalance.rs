@@ -34,7 +34,7 @@ pub(super) fn check(root: &mut Section) -> Vec<NamedCase> {
 
 /// No settings: balanced. `{ positive: 10 }`: ten for a fraud, one for the others.
 fn class_weights(settings: &mut Section) -> Case {
-    let weight = || number(Excluded(0.0), Included(1e9));
+    let weight = || number(Included(1e-6), Included(1e9));
     if !settings.has("positive") && !settings.has("negative") {
         settings.entry("positive");
         settings.entry("negative");

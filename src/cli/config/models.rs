@@ -18,6 +18,7 @@ pub(super) const MODELS: Vocabulary = Vocabulary {
 pub(super) const CRITERIA: [(&str, Criterion); 2] = [("gini", Criterion::Gini), ("entropy", Criterion::Entropy)];
 
 const MOST: u64 = 1_000_000;
+const MOST_ROWS: u64 = u32::MAX as u64;
 
 pub(super) fn check(root: &mut Section) -> Vec<NamedModel> {
     let models = entries(root, "models", &MODELS).into_iter().map(|entry| {
@@ -37,8 +38,8 @@ fn forest(settings: &mut Section, usual: ForestConfig) -> ForestConfig {
     let forest = ForestConfig {
         trees: settings.value("trees", usual.trees, whole(1..=100_000)),
         max_depth: settings.value("max_depth", usual.max_depth, nullable(whole(1..=MOST))),
-        min_samples_split: settings.value("min_samples_split", usual.min_samples_split, whole(2..=u64::MAX)),
-        min_samples_leaf: settings.value("min_samples_leaf", usual.min_samples_leaf, whole(1..=u64::MAX)),
+        min_samples_split: settings.value("min_samples_split", usual.min_samples_split, whole(2..=MOST_ROWS)),
+        min_samples_leaf: settings.value("min_samples_leaf", usual.min_samples_leaf, whole(1..=MOST_ROWS)),
         max_features: settings.value("max_features", usual.max_features, max_features),
         criterion: settings.value("criterion", usual.criterion, choice(&CRITERIA, &["log-loss"])),
         bins: settings.value("bins", usual.bins, whole(2..=255)),

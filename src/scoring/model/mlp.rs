@@ -49,7 +49,8 @@ impl Mlp {
         for (depth, layer) in self.layers.iter().enumerate() {
             layer.forward(activations, next);
             if depth + 1 < self.layers.len() {
-                next.iter_mut().for_each(|y| *y = y.max(0.0));
+                // `max` would turn an overflow (NaN) into a plausible 0.
+                next.iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
             }
             std::mem::swap(activations, next);
         }

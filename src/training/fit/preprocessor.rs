@@ -137,8 +137,8 @@ fn scale<I: Iterator<Item = f64>>(kind: ScaleKind, values: impl Fn() -> I, n_val
         return Scale::NONE;
     }
     let center = mean(values(), n_values);
-    let variance = mean(values().map(|value| (value - center) * (value - center)), n_values);
-    let spread = variance.sqrt();
+    let squares: f64 = values().map(|value| (value - center) * (value - center)).sum();
+    let spread = (squares / n_values.max(1) as f64).sqrt();
     // Numbers near f64's end overflow the variance; a constant kept on request has none: both stay unscaled.
     if center.is_finite() && spread.is_finite() && spread > 0.0 { Scale { center, spread } } else { Scale::NONE }
 }

@@ -20,7 +20,9 @@ impl Arch {
     }
 }
 
+const PT_DYNAMIC: u32 = 2;
 const PT_INTERP: u32 = 3;
+const DT_NEEDED: u64 = 1;
 const PROGRAM_HEADER_BYTES: usize = 56;
 
 /// The processor of a static executable, or what is wrong with it.
@@ -44,8 +46,32 @@ pub fn static_executable(bytes: &[u8]) -> Result<Arch, String> {
     if usize::from(size) != PROGRAM_HEADER_BYTES || count == 0 {
         return Err("has no program headers".into());
     }
+    if bytes.get(24..32).is_none_or(|entry| entry == [0; 8]) {
+        return Err("has no entry point: it is a library".into());
+    }
     let interpreted = headers.chunks_exact(PROGRAM_HEADER_BYTES).any(|header| header[..4] == PT_INTERP.to_le_bytes());
-    if interpreted { Err("is linked dynamically: it asks for an interpreter".into()) } else { Ok(arch) }
+    if interpreted {
+        return Err("is linked dynamically: it asks for an interpreter".into());
+    }
+    if headers.chunks_exact(PROGRAM_HEADER_BYTES).any(|header| needs_libraries(bytes, header)) {
+        return Err("is linked dynamically: it needs libraries".into());
+    }
+    Ok(arch)
+}
+
+/// Whether the header is PT_DYNAMIC and its table has a DT_NEEDED entry.
+fn needs_libraries(bytes: &[u8], header: &[u8]) -> bool {
+    let u64_at =
+        |bytes: &[u8], at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
+    if header[..4] != PT_DYNAMIC.to_le_bytes() {
+        return false;
+    }
+    let range = u64_at(header, 8).zip(u64_at(header, 32));
+    let table = range.and_then(|(start, length)| {
+        let start = usize::try_from(start).ok()?;
+        bytes.get(start..start.checked_add(usize::try_from(length).ok()?)?)
+    });
+    table.is_some_and(|table| table.chunks_exact(16).any(|entry| u64_at(entry, 0) == Some(DT_NEEDED)))
 }
 
 #[cfg(test)]
@@ -57,6 +83,7 @@ mod tests {
         let mut bytes = vec![0; 64 + PROGRAM_HEADER_BYTES];
         bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
         bytes[16..20].copy_from_slice(&[3, 0, 62, 0]);
+        bytes[24] = 1;
         bytes[32] = 64;
         bytes[54] = PROGRAM_HEADER_BYTES as u8;
         bytes[56] = 1;
@@ -70,6 +97,13 @@ mod tests {
         assert!(static_executable(&elf(PT_INTERP)).unwrap_err().contains("dynamically"));
         let test_program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert!(static_executable(&test_program).unwrap_err().contains("dynamically"));
+        let mut library = elf(1);
+        library[24] = 0;
+        assert!(static_executable(&library).unwrap_err().contains("library"));
+        let mut needy = elf(PT_DYNAMIC);
+        (needy[72], needy[96]) = (120, 16);
+        needy.extend([1, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0]);
+        assert!(static_executable(&needy).unwrap_err().contains("needs libraries"));
     }
 
     #[test]

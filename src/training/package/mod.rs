@@ -38,6 +38,8 @@ pub fn package(
 ) -> Result<BTreeMap<String, Vec<u8>>> {
     let name = match path_component(&manifest.name) {
         nothing if nothing.is_empty() => "model".to_owned(),
+        // OpenWhisk keeps this name for itself.
+        name if name == "default" => "default-model".to_owned(),
         name => name,
     };
     let repository = match &options.repository {
@@ -112,8 +114,11 @@ fn checked_repository(repository: &str) -> Result<String> {
     }
     let host_ok = |host: &str| {
         let (name, port) = host.split_once(':').unwrap_or((host, "0"));
-        let named = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-');
-        named && port.parse::<u16>().is_ok()
+        let label = |label: &str| {
+            let letters = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+            !label.is_empty() && letters && !label.starts_with('-') && !label.ends_with('-')
+        };
+        name.split('.').all(label) && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
     };
     if host.is_some_and(|host| !host_ok(host)) {
         return refused("expected a registry as `host` or `host:port`");

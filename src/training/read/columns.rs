@@ -86,7 +86,7 @@ fn absent(table: &Structure, role: &str, name: &str) -> Error {
     Error::permanent(format!("`{}`: {role} `{name}` is not in the header", table.path.display())).hint(hint)
 }
 
-fn brief_list(names: &[String]) -> String {
+pub(super) fn brief_list(names: &[String]) -> String {
     let shown: Vec<String> = names.iter().take(8).map(|name| format!("`{name}`")).collect();
     let more = names.len().saturating_sub(8);
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }

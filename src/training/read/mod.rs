@@ -21,7 +21,7 @@ use super::error::{Error, Result};
 use super::progress::{Progress, Unit};
 use super::rows::Dataset;
 use crate::scoring::record;
-use crate::scoring::schema::{ColumnKind, Schema};
+use crate::scoring::schema::Schema;
 use crate::scoring::table::{Cells, Table};
 use structure::Structure;
 
@@ -126,6 +126,10 @@ impl Joined {
             return Err(Error::failed(format!("join key `{key}` was not read")));
         };
         let rows = join::left(&canonical(left), &canonical(right)).map_err(|repeat| repeat.error(structure, key))?;
+        if rows.iter().all(Option::is_none) {
+            let message = format!("`{}`: no row shares its `{key}` with the first table", source.path.display());
+            return Err(Error::permanent(message).hint("is it the right file, and the right key?"));
+        }
         let unmatched = right.len() - rows.iter().flatten().collect::<BTreeSet<_>>().len();
         if unmatched > 0 {
             let what = format!("rows of `{}`", source.path.display());
@@ -202,8 +206,8 @@ pub struct Unlabelled {
 }
 
 /// Reads CSV files of raw rows for scoring: the rows of the first, the others left-joined to it by the id column. A
-/// column the files lack is missing in every row; columns the schema does not know are ignored; a word in a number
-/// column is an error with its line.
+/// column the files lack is an error; columns the schema does not know are ignored; a word in a number column is an
+/// error with its line. Rows are numbered where there is no id.
 pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
     let (mut n_rows, mut ids, mut found) = (0, Vec::new(), std::collections::BTreeMap::new());
     for (at, path) in paths.iter().enumerate() {
@@ -225,18 +229,29 @@ pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress
             join::left(&canonical(&ids), &canonical(&key)).map_err(|repeat| repeat.error(&structure, id))?
         };
         for (name, column) in loaded {
-            if let Loaded::Cells(cells) = if at == 0 { column } else { column.gather(&rows) } {
-                found.insert(name, cells);
+            if let Loaded::Cells(cells) = if at == 0 { column } else { column.gather(&rows) }
+                && found.insert(name.clone(), cells).is_some()
+            {
+                return Err(Error::permanent(format!(
+                    "`{}`: column `{name}` is already in another file",
+                    path.display()
+                ))
+                .hint("a column may stand in one file only"));
             }
         }
     }
+    let absent: Vec<String> =
+        schema.columns.iter().map(|column| column.name.clone()).filter(|name| !found.contains_key(name)).collect();
+    if !absent.is_empty() {
+        let files = paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ");
+        let what = format!("{files}: columns the bundle was trained on are missing: {}", columns::brief_list(&absent));
+        return Err(Error::permanent(what).hint("name the other files too: they are joined by the id column"));
+    }
     let mut table = Table::new(n_rows);
     for column in &schema.columns {
-        let absent = || match column.kind {
-            ColumnKind::Numeric => Cells::Numeric(vec![f64::NAN; n_rows]),
-            ColumnKind::Categorical => Cells::Categorical { codes: vec![0; n_rows], levels: Vec::new() },
-        };
-        table.push(column.name.clone(), found.remove(&column.name).unwrap_or_else(absent));
+        if let Some(cells) = found.remove(&column.name) {
+            table.push(column.name.clone(), cells);
+        }
     }
     Ok(Unlabelled { table, ids })
 }

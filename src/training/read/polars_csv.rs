@@ -1,9 +1,12 @@
 //! The second pass: polars reads the wanted columns with every type declared.
 //!
 //! In: an inspected file. Out: columns in file order, taken out of the frame one by one so that the frame and its copy
-//! never stand in memory together. Floats are correctly rounded (polars parses with fast-float).
+//! never stand in memory together. Floats are correctly rounded (polars parses with fast-float). Where polars reads a
+//! file otherwise than the first pass did (blank lines, stray quotes, lone carriage returns) or gives up or panics, crate
+//! `csv` reads it a second time: there is one grammar, that of the first pass.
 
 use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use polars::prelude::*;
@@ -15,23 +18,26 @@ use crate::scoring::table::Cells;
 use crate::training::error::{Error, Result};
 
 pub(super) fn load(structure: &Structure, wanted: &[Wanted]) -> Result<Vec<(String, Loaded)>> {
-    let failed = |error: PolarsError| {
-        Error::failed(format!("`{}`: polars could not read it: {error}", structure.path.display()))
+    if wanted.iter().all(|wanted| *wanted == Wanted::Nothing) {
+        return Ok(Vec::new());
+    }
+    let by_polars = || -> PolarsResult<Vec<(String, Loaded)>> {
+        let frame = read_frame(structure, wanted)?;
+        if frame.height() != structure.n_rows {
+            polars_bail!(ComputeError: "rows");
+        }
+        let wanted_of = |name: &str| structure.header.iter().position(|known| known == name).map(|at| wanted[at]);
+        let convert = |column: Column| {
+            let name = column.name().to_string();
+            let cells = convert(&column, wanted_of(&name).unwrap_or(Wanted::Nothing))?;
+            Ok((name, cells))
+        };
+        frame.into_columns().into_iter().map(convert).collect()
     };
-    let frame = read_frame(structure, wanted).map_err(failed)?;
-    if frame.height() != structure.n_rows {
-        let (path, expected, found) = (structure.path.display(), structure.n_rows, frame.height());
-        return Err(Error::failed(format!("`{path}`: expected {expected} rows, polars read {found}"))
-            .hint("did the file change while it was read?"));
+    match catch_unwind(AssertUnwindSafe(by_polars)) {
+        Ok(Ok(loaded)) => Ok(loaded),
+        Ok(Err(_)) | Err(_) => by_csv(structure, wanted),
     }
-    let wanted_of = |name: &str| structure.header.iter().position(|known| known == name).map(|at| wanted[at]);
-    let mut loaded = Vec::with_capacity(frame.width());
-    for column in frame.into_columns() {
-        let name = column.name().to_string();
-        let cells = convert(&column, wanted_of(&name).unwrap_or(Wanted::Nothing)).map_err(failed)?;
-        loaded.push((name, cells));
-    }
-    Ok(loaded)
 }
 
 fn read_frame(structure: &Structure, wanted: &[Wanted]) -> PolarsResult<DataFrame> {
@@ -53,20 +59,46 @@ fn read_frame(structure: &Structure, wanted: &[Wanted]) -> PolarsResult<DataFram
 }
 
 fn convert(column: &Column, wanted: Wanted) -> PolarsResult<Loaded> {
-    let text = || column.str().map(|strings| strings.iter());
-    Ok(match wanted {
-        Wanted::Number => {
-            let numbers = column.f64()?.iter().map(|number| number.unwrap_or(f64::NAN)).collect();
-            Loaded::Cells(Cells::Numeric(numbers))
-        }
-        Wanted::NumberFromText => {
-            let parse =
-                |cell: Option<&str>| cell.and_then(|cell| record::parse_number(cell.trim())).unwrap_or(f64::NAN);
-            Loaded::Cells(Cells::Numeric(text()?.map(parse).collect()))
-        }
-        Wanted::Level => Loaded::Cells(categorical(text()?)),
+    if wanted == Wanted::Number {
+        let numbers = column.f64()?.iter().map(|number| number.unwrap_or(f64::NAN)).collect();
+        return Ok(Loaded::Cells(Cells::Numeric(numbers)));
+    }
+    Ok(from_text(column.str()?.iter(), wanted))
+}
+
+fn from_text<'a>(cells: impl Iterator<Item = Option<&'a str>>, wanted: Wanted) -> Loaded {
+    let number = |cell: Option<&str>| cell.and_then(|cell| record::parse_number(cell.trim())).unwrap_or(f64::NAN);
+    match wanted {
+        Wanted::Number | Wanted::NumberFromText => Loaded::Cells(Cells::Numeric(cells.map(number).collect())),
+        Wanted::Level => Loaded::Cells(categorical(cells)),
         Wanted::Text | Wanted::Nothing => {
-            Loaded::Text(text()?.map(|cell| cell.unwrap_or_default().trim().to_owned()).collect())
+            Loaded::Text(cells.map(|cell| cell.unwrap_or_default().trim().to_owned()).collect())
         }
-    })
+    }
+}
+
+/// The same columns by crate `csv`: slower, holding the text of every wanted column.
+fn by_csv(structure: &Structure, wanted: &[Wanted]) -> Result<Vec<(String, Loaded)>> {
+    let failed = |error: csv::Error| Error::permanent(format!("`{}`: {error}", structure.path.display()));
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(structure::open(&structure.path)?);
+    let mut texts: Vec<Vec<String>> = vec![Vec::new(); wanted.len()];
+    for record in reader.records() {
+        let record = record.map_err(failed)?;
+        for ((cell, text), wanted) in record.iter().zip(&mut texts).zip(wanted) {
+            if *wanted != Wanted::Nothing {
+                text.push(cell.to_owned());
+            }
+        }
+    }
+    let columns = structure.header.iter().zip(wanted).zip(texts).filter(|((_, wanted), _)| **wanted != Wanted::Nothing);
+    let mut loaded = Vec::with_capacity(wanted.len());
+    for ((name, wanted), text) in columns {
+        if text.len() != structure.n_rows {
+            let (path, expected, found) = (structure.path.display(), structure.n_rows, text.len());
+            return Err(Error::permanent(format!("`{path}`: expected {expected} rows, found {found}"))
+                .hint("did the file change while it was read?"));
+        }
+        loaded.push((name.clone(), from_text(text.iter().map(|cell| Some(cell.as_str())), *wanted)));
+    }
+    Ok(loaded)
 }

@@ -76,7 +76,13 @@ fn open_file(path: &Path) -> Result<File> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Error {
-    let hint = "paths are relative to the folder you are in; `fraudml synth --rows 20000 --out data` makes data to try";
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "paths are relative to the folder you are in; `fraudml synth --rows 20000 --out data` makes data to try"
+        }
+        std::io::ErrorKind::PermissionDenied => "check the file's permissions",
+        _ => "the file is damaged, or not what its name says",
+    };
     Error::permanent(format!("`{}` can't be read: {}", path.display(), io_reason(error))).hint(hint)
 }
 

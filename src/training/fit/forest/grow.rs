@@ -105,7 +105,8 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
     fn split(&mut self, node: &Open<S::Sum>) -> Option<(Split<S::Sum>, usize)> {
         let config = self.rules.config;
         let is_pure = node.total.counts().contains(&0);
-        let too_small = node.total.n_samples() < config.min_samples_split.max(2 * config.min_samples_leaf).max(2);
+        let too_small =
+            node.total.n_samples() < config.min_samples_split.max(config.min_samples_leaf.saturating_mul(2)).max(2);
         if is_pure || too_small || config.max_depth.is_some_and(|depth| node.depth >= depth) {
             return None;
         }
