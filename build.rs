@@ -38,15 +38,41 @@ mod runner {
         "Cargo.lock",
     ];
 
+    /// What a cell's result depends on beside its inputs.
+    const LEARNING: [&str; 3] = ["src/training", "src/scoring", "Cargo.lock"];
+
     pub fn embed() {
-        for source in SOURCES {
+        for source in SOURCES.iter().chain(&LEARNING) {
             println!("cargo:rerun-if-changed={source}");
         }
+        println!("cargo:rustc-env=FRAUDML_CODE={:016x}", code_hash());
         let out = folder("OUT_DIR");
         let target = variable("TARGET");
         // An image holds a Linux program; elsewhere `package --runner` names one.
         let packed = if target.contains("-linux-") { gzip::compress(&build(&out, &target)) } else { Vec::new() };
         std::fs::write(out.join("fraudml-action.gz"), packed).expect("OUT_DIR must be writable");
+    }
+
+    /// FNV-1a over the names and bytes of all files that learn: a cell of other code is another cell.
+    fn code_hash() -> u64 {
+        let root = folder("CARGO_MANIFEST_DIR");
+        let mut open: Vec<PathBuf> = LEARNING.iter().map(PathBuf::from).collect();
+        let mut files = Vec::new();
+        while let Some(path) = open.pop() {
+            match std::fs::read_dir(root.join(&path)) {
+                Ok(entries) => open.extend(entries.flatten().map(|entry| path.join(entry.file_name()))),
+                Err(_) => files.push(path),
+            }
+        }
+        files.sort();
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for file in files {
+            let bytes = std::fs::read(root.join(&file)).expect("a source file is readable");
+            for byte in file.to_string_lossy().bytes().chain(bytes) {
+                hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+            }
+        }
+        hash
     }
 
     fn build(out: &Path, target: &str) -> Vec<u8> {

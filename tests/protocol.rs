@@ -138,7 +138,7 @@ fn a_bad_record_is_answered_200_and_names_its_field() {
 #[test]
 fn a_batch_keeps_its_order_and_passes_errors_on() {
     let chain = ["transform", "encode", "predict"].map(as_stage);
-    let records = json!({ "records": [{ "TransactionID": 1, "amt": 5 }, { "amt": true }, 7, { "TransactionID": 4 }], "__ow_method": "post" });
+    let records = json!({ "records": [{ "TransactionID": 1, "amt": 5 }, { "amt": true }, 7, { "TransactionID": 4, "amt": 4 }], "__ow_method": "post" });
     let fused = run(&as_stage("pipeline"), records.clone());
     let chained = chain.iter().fold(records, |value, action| run(action, value));
     let ids =
@@ -214,13 +214,13 @@ fn the_body_of_a_raw_web_request_is_unwrapped() {
 
 #[test]
 fn a_result_above_the_limit_is_refused_by_ourselves() {
-    let records: Vec<Json> = (0..20_000).map(|at| json!({ "TransactionID": at })).collect();
+    let records: Vec<Json> = (0..20_000).map(|at| json!({ "TransactionID": at, "amt": 1 })).collect();
     let reply = post(&as_stage("pipeline"), "/run", &json!({ "value": { "records": records } }));
     assert_eq!(reply.status, 200);
     let answer: Json = serde_json::from_str(&reply.body).unwrap();
     assert_eq!(answer["error"]["statusCode"], 413);
     assert!(reply.body.len() < 1000 && MAX_RESULT_BYTES == 1_048_576);
-    let long_id = run(&as_stage("transform"), json!({ "TransactionID": "x".repeat(MAX_RESULT_BYTES) }));
+    let long_id = run(&as_stage("transform"), json!({ "TransactionID": "x".repeat(MAX_RESULT_BYTES), "amt": 1 }));
     assert_eq!(long_id["error"]["statusCode"], 413);
 }
 

@@ -1,6 +1,6 @@
 //! Cells: the grid of protocol x model x case x part, each addressed by a hash of all that determines its result.
 //!
-//! The key covers data, split, preparation, case, model, seed, part and version; not selection, threshold, report,
+//! The key covers data, split, preparation, case, model, seed, part, version and the code that learns; not selection, threshold, report,
 //! output or threads. So a finished cell is found again by any run that asks for the same thing, and what is finished is
 //! skipped.
 
@@ -17,6 +17,7 @@ use super::progress::{Progress, Unit};
 use super::read::ReadData;
 use super::resample::resample;
 use super::rows::TrainingSet;
+use super::run::cpu_features;
 use super::run_dir::{CellStore, FrozenFit};
 use super::seed::Seed;
 use super::split::{Part, Split};
@@ -90,6 +91,9 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
     let identity = serde_json::json!({
         "format": 1,
         "version": env!("CARGO_PKG_VERSION"),
+        "code": env!("FRAUDML_CODE"),
+        // The network's bits follow the processor's features; a store shared by machines must not mix them.
+        "cpu": matches!(model.model, ModelConfig::Mlp(_)).then(cpu_features),
         "data": data.fingerprints.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
         "joins": config.data.tables.iter().map(|table| &table.join).collect::<Vec<_>>(),
         "target": config.data.target,

@@ -2,7 +2,7 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
 use super::cells::{fit_all, plan};
@@ -87,9 +87,8 @@ pub(super) fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Sp
 fn dropped_columns(run: &Run, store: &CellStore) -> Result<BTreeMap<String, Vec<DroppedColumn>>> {
     let mut dropped = BTreeMap::new();
     for cell in run.cells()?.into_iter().filter(|cell| cell.part == Part::Final.to_string()) {
-        if !dropped.contains_key(&cell.protocol) {
-            let preprocessor = Preprocessor::from_bytes(&store.frozen_fit(&cell.key)?.preprocessor)?;
-            dropped.insert(cell.protocol, preprocessor.dropped);
+        if let Entry::Vacant(first) = dropped.entry(cell.protocol) {
+            first.insert(Preprocessor::from_bytes(&store.frozen_fit(&cell.key)?.preprocessor)?.dropped);
         }
     }
     Ok(dropped)

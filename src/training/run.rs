@@ -220,7 +220,7 @@ pub fn csv_field(text: &str) -> String {
 }
 
 #[cfg(target_arch = "x86_64")]
-fn cpu_features() -> Vec<String> {
+pub(super) fn cpu_features() -> Vec<String> {
     let known = [
         ("avx", std::arch::is_x86_feature_detected!("avx")),
         ("avx2", std::arch::is_x86_feature_detected!("avx2")),
@@ -231,6 +231,6 @@ fn cpu_features() -> Vec<String> {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn cpu_features() -> Vec<String> {
+pub(super) fn cpu_features() -> Vec<String> {
     vec![std::env::consts::ARCH.to_owned()]
 }

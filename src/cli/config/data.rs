@@ -27,6 +27,14 @@ pub(super) fn check(mut data: Section) -> DataConfig {
             data.report.refuse_key(&data.path(key), Refusal::new(message));
         }
     }
+    // A bundle knows one key to join its inputs by, and a key that is a feature too would be lost as one.
+    for (nth, table) in tables.iter().enumerate() {
+        if let Some(on) = table.join.as_ref().filter(|on| id.as_ref().is_some_and(|id| id != *on)) {
+            let refusal = Refusal::new(format!("not yet: a join key other than `data.id`, found `{on}`"));
+            let hint = format!("declare `id: {on}`, or join the tables before");
+            data.report.refuse_key(&data.path(&format!("tables.{nth}.join.on")), refusal.hint(hint));
+        }
+    }
     let columns = columns(data.section("columns"), &target.column);
     data.finish();
     DataConfig { tables, target, id, time, amount, group, columns }

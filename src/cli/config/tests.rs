@@ -238,7 +238,7 @@ fn rules_that_span_keys() {
         "`c.yaml`, line 9, column 28: `imbalance.0.oversample.target_share`: there is a `target_ratio` too, expected one of them \
          [`target_share` is minority / all rows, `target_ratio` is minority / majority rows]",
     );
-    refused("  id: isFraud", "`c.yaml`, line 9, column 7: `data.id`: `isFraud` is the target already");
+    refused("  amount: isFraud", "`c.yaml`, line 9, column 11: `data.amount`: `isFraud` is the target already");
     refused(
         "imbalance: [ raw, raw ]",
         "`c.yaml`, line 9, column 19: `imbalance.1`: a second `raw` needs a name of its own [give it one: `name: ..`]",
