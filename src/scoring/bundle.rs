@@ -95,7 +95,7 @@ impl Manifest {
                 "`{MANIFEST}` was changed: its content does not give its id `{}`",
                 manifest.id
             ))
-            .hint("restore the bundle from where it was made, or run `fraudml train` again"));
+            .hint(RESTORE));
         }
         Ok(manifest)
     }

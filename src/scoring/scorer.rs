@@ -8,7 +8,6 @@ use serde_json::{Map, Value as Json};
 
 use super::bundle::{Bundle, GoldenRecord};
 use super::error::ScoringError;
-use super::matrix::FeatureMatrix;
 use super::model::{Classifier, Model};
 use super::record::{Record, Value, brief};
 
@@ -147,11 +146,6 @@ impl Scorer {
         let features = self.bundle.preprocessor.transform(&self.positions, &record);
         let vector = self.bundle.preprocessor.encode(&features)?;
         self.decide(record.id, self.bundle.model.score_row(&vector))
-    }
-
-    /// Scores a prepared matrix: the bits of [`Scorer::pipeline`] for the same rows.
-    pub fn score(&self, matrix: &FeatureMatrix) -> Vec<f32> {
-        self.bundle.model.score(matrix)
     }
 
     pub fn is_fraud(&self, score: f32) -> bool {

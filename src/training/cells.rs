@@ -5,7 +5,6 @@
 //! skipped.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, ErrorKind, Result};
@@ -22,6 +21,7 @@ use super::run_dir::{CellStore, FrozenFit};
 use super::seed::Seed;
 use super::split::{Part, Split};
 use super::table_file::Scores;
+use crate::scoring::bundle::sha256_hex;
 
 /// `cell.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,11 +107,11 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
         "model": model,
         "seed": config.seed,
     });
-    let hash = Sha256::digest(identity.to_string().as_bytes());
-    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(identity.to_string().as_bytes())[..32].to_owned()
 }
 
-/// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is prepared once for its cases, a case resampled once for its models.
+/// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is prepared
+/// once for its cases, a case resampled once for its models.
 pub fn fit_all(
     config: &Config,
     data: &ReadData,
@@ -150,6 +150,11 @@ impl PartOfGrid<'_> {
         key(self.config, self.data, self.split, self.part, case, model)
     }
 
+    /// A cell as a person calls it.
+    fn name(&self, case: &NamedCase, model: &NamedModel) -> String {
+        format!("{} {} {} {}", self.split.protocol.as_str(), self.part, model.name, case.name)
+    }
+
     fn seed(&self) -> Seed {
         let part = match self.part {
             Part::Fold(fold) => fold as u64,
@@ -179,9 +184,8 @@ impl PartOfGrid<'_> {
                     return Err(Error::interrupted());
                 }
                 let started = std::time::Instant::now();
-                let name = format!("{} {} {} {}", self.split.protocol.as_str(), self.part, model.name, case.name);
                 let key = self.fit_cell(&prepared, &set, &report, case, model)?;
-                timings.push(Timing { key, cell: name, seconds: started.elapsed().as_secs_f64() });
+                timings.push(Timing { key, cell: self.name(case, model), seconds: started.elapsed().as_secs_f64() });
                 self.progress.advance(Unit::Cells, 1);
             }
         }
@@ -197,19 +201,9 @@ impl PartOfGrid<'_> {
         model: &NamedModel,
     ) -> Result<String> {
         let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
-        let place = |error: Error| Error {
-            message: match error.kind {
-                ErrorKind::Interrupted => error.message,
-                _ => format!(
-                    "{} {} {} {}: {}",
-                    self.split.protocol.as_str(),
-                    self.part,
-                    model.name,
-                    case.name,
-                    error.message
-                ),
-            },
-            ..error
+        let place = |error: Error| match error.kind {
+            ErrorKind::Interrupted => error,
+            _ => Error { message: format!("{}: {}", self.name(case, model), error.message), ..error },
         };
         let fitted = model.model.fit(set, seed, self.progress).map_err(place)?;
         let scores = score_parallel(&fitted.model, &prepared.held_out.matrix);

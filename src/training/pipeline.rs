@@ -78,7 +78,7 @@ fn open_outputs(config: &Config) -> Result<CellStore> {
     CellStore::open(&config.output.experiments)
 }
 
-pub(super) fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {
+fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {
     let seed = Seed::new(config.seed);
     config.split.protocols.iter().map(|&protocol| split(&data.dataset, &config.split, protocol, seed)).collect()
 }
@@ -106,9 +106,7 @@ fn freeze_winner(
     let found = (
         config.models.iter().find(|model| model.name == selection.model),
         splits.iter().find(|split| split.protocol.as_str() == selection.protocol),
-        outcome.report.leaderboard.rows.iter().find(|row| {
-            (&row.protocol, &row.model, &row.case) == (&selection.protocol, &selection.model, &selection.case)
-        }),
+        outcome.report.winner(),
     );
     let (Some(model), Some(split), Some(row)) = found else {
         return Err(Error::failed("the winner is not in the grid"));

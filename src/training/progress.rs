@@ -33,3 +33,18 @@ impl Progress for Silent {
         false
     }
 }
+
+/// Always asked to stop.
+#[cfg(test)]
+pub(super) struct Stopped;
+
+#[cfg(test)]
+impl Progress for Stopped {
+    fn begin(&self, _unit: Unit, _label: &str, _total: u64) {}
+    fn advance(&self, _unit: Unit, _by: u64) {}
+    fn end(&self, _unit: Unit) {}
+    fn say(&self, _line: &str) {}
+    fn interrupted(&self) -> bool {
+        true
+    }
+}

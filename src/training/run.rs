@@ -7,7 +7,6 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::cells::{PlannedCell, Timing};
 use super::config::{Config, OutputConfig, SelectConfig, ThresholdPolicy};
@@ -15,6 +14,7 @@ use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
 use super::run_dir::{read_json, to_json, write_atomic};
 use super::split::Split;
+use crate::scoring::bundle::sha256_hex;
 use crate::scoring::preprocessor::DroppedColumn;
 
 /// `run.json`: what was run on what, by which version; outside every hash.
@@ -61,8 +61,8 @@ pub fn run_id(config: &Config, data: &ReadData) -> String {
         tables.iter_mut().filter_map(|table| table.as_object_mut()).for_each(|table| drop(table.remove("path")));
     }
     let inputs: Vec<&String> = data.fingerprints.iter().map(|file| &file.sha256).collect();
-    let hash = Sha256::digest(serde_json::json!([determined, inputs]).to_string().as_bytes());
-    format!("{}-{}", config.name, hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect::<String>())
+    let hash = sha256_hex(serde_json::json!([determined, inputs]).to_string().as_bytes());
+    format!("{}-{}", config.name, &hash[..8])
 }
 
 impl Run {
@@ -125,7 +125,7 @@ impl Run {
             }
             let protocol = split.protocol.as_str();
             self.write(&format!("splits/{protocol}.csv"), csv.as_bytes())?;
-            self.file.splits.insert(protocol.into(), crate::scoring::bundle::sha256_hex(csv.as_bytes()));
+            self.file.splits.insert(protocol.into(), sha256_hex(csv.as_bytes()));
         }
         self.save()
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Context, io_error};
 use crate::cli::args::{PackageArgs, Runner as Given};
 use crate::cli::diagnostics::Failure;
-use crate::scoring::bundle::{Bundle, GOLDEN, MANIFEST, MODEL, PREPROCESSOR};
+use crate::scoring::bundle::{Bundle, FILES};
 use crate::scoring::scorer::Scorer;
 use crate::training::config::OutputConfig;
 use crate::training::error::{Error, Result};
@@ -38,7 +38,7 @@ pub(super) fn write(bundle: &Path, options: &PackageOptions) -> Result<(PathBuf,
     // A bundle that would refuse to start is refused here.
     let scorer = Scorer::new(Bundle::load(bundle)?)?;
     let mut files = BTreeMap::new();
-    for name in [MANIFEST, PREPROCESSOR, MODEL, GOLDEN] {
+    for (name, _) in FILES {
         let path = bundle.join(name);
         files.insert(name.to_owned(), std::fs::read(&path).map_err(|error| io_error(&path, &error))?);
     }

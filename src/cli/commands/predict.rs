@@ -30,10 +30,13 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
     };
     // The output's name decides its format; without one, what came in.
     let as_json_lines = args.output.as_deref().map_or(matches!(rows, Scored::Answers(_)), is_json_lines);
-    let rows_document = serde_json::json!({ "rows": match &rows {
-        Scored::Answers(answers) => answers.iter().map(ScoredRow::from).collect(),
-        Scored::Rows(rows) => rows.clone(),
-    }});
+    if args.output.is_none() && context.printer.json {
+        let rows = match rows {
+            Scored::Answers(answers) => answers.iter().map(ScoredRow::from).collect(),
+            Scored::Rows(rows) => rows,
+        };
+        return Ok(context.printer.document(&serde_json::json!({ "rows": rows }))?);
+    }
     let scored = match (rows, as_json_lines) {
         (Scored::Answers(answers), true) => to_json_lines(&answers),
         (Scored::Answers(answers), false) => to_csv(&answers.iter().map(ScoredRow::from).collect::<Vec<_>>()),
@@ -46,7 +49,6 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
             context.printer.document(&serde_json::json!({ "written": path }))?;
             context.printer.confirm(&format!("wrote `{}`", path.display()))?;
         }
-        None if context.printer.json => context.printer.document(&rows_document)?,
         None => context.printer.data(scored.as_bytes())?,
     }
     Ok(())

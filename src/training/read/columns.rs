@@ -27,12 +27,12 @@ pub fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 }
 
 /// Every column the config names is there, in the table where it is needed, and no name stands in two tables.
-pub(super) fn check_names(config: &DataConfig, tables: &[Structure], labelled: bool) -> Result<()> {
+pub(super) fn check_names(config: &DataConfig, tables: &[Structure]) -> Result<()> {
     let Some(first) = tables.first() else {
         return Err(Error::permanent("expected at least one table, found none"));
     };
     let in_first = [
-        labelled.then_some(("target", &config.target.column)),
+        Some(("target", &config.target.column)),
         config.id.as_ref().map(|name| ("id", name)),
         config.time.as_ref().map(|name| ("time", name)),
     ];

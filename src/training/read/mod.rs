@@ -75,24 +75,19 @@ enum Loaded {
 /// Reads, joins and checks the declared tables.
 pub fn read(config: &DataConfig, progress: &dyn Progress) -> Result<ReadData> {
     progress.begin(Unit::Rows, "reading", 0);
-    let data = read_tables(config, true, progress)?;
-    progress.end(Unit::Rows);
-    data.ok_or_else(|| Error::failed("no table was read"))
-}
-
-fn read_tables(config: &DataConfig, labelled: bool, progress: &dyn Progress) -> Result<Option<ReadData>> {
     let structures = config
         .tables
         .iter()
         .map(|source| structure::inspect(&source.path, progress))
         .collect::<Result<Vec<Structure>>>()?;
-    columns::check_names(config, &structures, labelled)?;
+    columns::check_names(config, &structures)?;
     let mut joined = Joined::default();
     for (source, structure) in config.tables.iter().zip(&structures) {
         joined.add(config, source, structure)?;
     }
     let fingerprints = structures.iter().map(Structure::fingerprint).collect();
-    joined.finish(config, fingerprints).map(Some)
+    progress.end(Unit::Rows);
+    joined.finish(config, fingerprints)
 }
 
 /// Columns of all tables so far, on the rows of the first.

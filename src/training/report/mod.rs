@@ -73,7 +73,7 @@ pub struct RunReport {
 
 impl RunReport {
     /// The selected row, if the leaderboard has it.
-    fn winner(&self) -> Option<&LeaderboardRow> {
+    pub fn winner(&self) -> Option<&LeaderboardRow> {
         self.leaderboard.rows.iter().find(|row| self.is_winner(row))
     }
 

@@ -259,18 +259,8 @@ pub(super) mod tests {
 
     #[test]
     fn an_interruption_stops_the_search() {
-        struct Interrupted;
-        impl Progress for Interrupted {
-            fn begin(&self, _: Unit, _: &str, _: u64) {}
-            fn advance(&self, _: Unit, _: u64) {}
-            fn end(&self, _: Unit) {}
-            fn say(&self, _: &str) {}
-            fn interrupted(&self) -> bool {
-                true
-            }
-        }
         let matrix = matrix(1, vec![0.0, 1.0]);
-        let found = SearchSpace::new(&matrix).unwrap().nearest(&[0], 1, None, &Interrupted);
+        let found = SearchSpace::new(&matrix).unwrap().nearest(&[0], 1, None, &crate::training::progress::Stopped);
         assert_eq!(found, Err(Error::interrupted()));
     }
 }

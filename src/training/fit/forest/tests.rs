@@ -316,17 +316,13 @@ fn bootstrap_draws_as_many_as_there_are_entries() {
 
 #[test]
 fn a_person_can_stop_it() {
-    struct Stop;
-    impl Progress for Stop {
-        fn begin(&self, _: Unit, _: &str, _: u64) {}
-        fn advance(&self, _: Unit, _: u64) {}
-        fn end(&self, _: Unit) {}
-        fn say(&self, _: &str) {}
-        fn interrupted(&self) -> bool {
-            true
-        }
-    }
-    let stopped = grow(&exact(), SplitKind::Best, &random_set(1, 50, 2, 9, false), Seed::new(0), &Stop);
+    let stopped = grow(
+        &exact(),
+        SplitKind::Best,
+        &random_set(1, 50, 2, 9, false),
+        Seed::new(0),
+        &crate::training::progress::Stopped,
+    );
     assert_eq!(stopped.unwrap_err().kind, ErrorKind::Interrupted);
 }
 
