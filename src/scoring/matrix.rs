@@ -8,6 +8,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct FeatureMatrix {
     names: Arc<[String]>,
+    /// Which features are label codes; empty: none.
+    nominal: Arc<[bool]>,
     values: Vec<f32>,
 }
 
@@ -15,7 +17,22 @@ impl FeatureMatrix {
     /// Takes `n_rows * names.len()` values, row after row. Another length is a bug of the caller.
     pub fn new(names: Arc<[String]>, values: Vec<f32>) -> Self {
         assert!(!names.is_empty() && values.len().is_multiple_of(names.len()), "a matrix is made of whole rows");
-        Self { names, values }
+        Self { names, nominal: Arc::default(), values }
+    }
+
+    /// Marks the features whose numbers are label codes (one mark per feature).
+    pub fn with_nominal(self, nominal: Arc<[bool]>) -> Self {
+        assert!(nominal.is_empty() || nominal.len() == self.names.len(), "one mark per feature");
+        Self { nominal, ..self }
+    }
+
+    pub fn nominal(&self) -> &Arc<[bool]> {
+        &self.nominal
+    }
+
+    /// Whether a feature's numbers are label codes, whose order means nothing.
+    pub fn is_nominal(&self, feature: usize) -> bool {
+        self.nominal.get(feature).is_some_and(|&nominal| nominal)
     }
 
     pub fn n_rows(&self) -> usize {

@@ -218,7 +218,8 @@ impl Preprocessor {
                 }
             }
         }
-        Ok(FeatureMatrix::new(self.feature_names(), values))
+        let nominal = self.columns.iter().map(|column| matches!(column, FrozenColumn::Categorical(_))).collect();
+        Ok(FeatureMatrix::new(self.feature_names(), values).with_nominal(nominal))
     }
 
     /// The bytes of `preprocessor.json`: readable, one column per line group, the same bytes for the same content.

@@ -24,6 +24,7 @@ pub struct Config {
     pub models: Vec<NamedModel>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
+    pub limits: LimitsConfig,
     pub output: OutputConfig,
 }
 
@@ -202,11 +203,18 @@ pub struct ForestConfig {
     pub max_depth: Option<usize>,
     pub min_samples_split: usize,
     pub min_samples_leaf: usize,
+    /// `None`: no limit; else the best splits first, until a tree has so many leaves.
+    pub max_leaf_nodes: Option<usize>,
     pub max_features: MaxFeatures,
     pub criterion: Criterion,
     /// Quantile bins per feature, 2..=255; one more holds missing values.
     pub bins: usize,
     pub bootstrap: bool,
+    /// Draws per tree where rows are bootstrapped; `None`: as many as there are.
+    pub max_samples: Option<MaxSamples>,
+    /// Whether every row is scored by the trees that did not draw it.
+    pub oob_score: bool,
+    pub categorical_splits: CategoricalSplits,
 }
 
 impl ForestConfig {
@@ -215,10 +223,14 @@ impl ForestConfig {
         max_depth: None,
         min_samples_split: 2,
         min_samples_leaf: 1,
+        max_leaf_nodes: None,
         max_features: MaxFeatures::Sqrt,
         criterion: Criterion::Gini,
         bins: 255,
         bootstrap: true,
+        max_samples: None,
+        oob_score: false,
+        categorical_splits: CategoricalSplits::Ordered,
     };
     pub const EXTRA_TREES: ForestConfig = ForestConfig { bootstrap: false, ..Self::RANDOM_FOREST };
 }
@@ -243,6 +255,35 @@ impl MaxFeatures {
         };
         wanted.clamp(1, n_features)
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaxSamples {
+    Share(f64),
+    Number(usize),
+}
+
+impl MaxSamples {
+    /// Draws per tree: at least one, at most all.
+    pub fn of(self, n_entries: usize) -> usize {
+        let wanted = match self {
+            MaxSamples::Share(share) => (share * n_entries as f64).round() as usize,
+            MaxSamples::Number(number) => number,
+        };
+        wanted.clamp(1, n_entries.max(1))
+    }
+}
+
+/// How a forest cuts label codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CategoricalSplits {
+    /// As numbers: codes up to a threshold go left (scikit-learn).
+    Ordered,
+    /// Any subset of the codes may go left, found by sorting them by their share of positives (Breiman et al. 1984).
+    /// Columns of more levels than bins are cut as numbers.
+    Subset,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -290,6 +331,14 @@ pub struct SelectConfig {
 pub enum ThresholdPolicy {
     /// The lowest threshold whose false-positive rate on out-of-fold scores is at most this.
     MaxFpr(f64),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct LimitsConfig {
+    /// Bytes that columns and bins may take in memory; beyond it they lie in mapped files of the run. `None`: no limit.
+    pub memory_budget: Option<u64>,
+    /// Largest `model.safetensors` (in 1,000,000 bytes) that selection may choose. `None`: any.
+    pub max_model_mb: Option<f64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

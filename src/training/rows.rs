@@ -115,6 +115,27 @@ impl TrainingSet {
         &self.matrix
     }
 
+    /// Distinct rows, whatever the number of their entries.
+    pub fn n_rows(&self) -> usize {
+        self.matrix.n_rows()
+    }
+
+    pub fn n_features(&self) -> usize {
+        self.matrix.n_features()
+    }
+
+    /// Whether a feature's numbers are label codes.
+    pub fn is_nominal(&self, feature: usize) -> bool {
+        self.matrix.is_nominal(feature)
+    }
+
+    /// Writes one feature of all distinct rows.
+    pub fn fill_column(&self, feature: usize, column: &mut [f32]) {
+        for (value, row) in column.iter_mut().zip(self.matrix.rows()) {
+            *value = row[feature];
+        }
+    }
+
     /// Row of the matrix per entry.
     pub fn entries(&self) -> &[u32] {
         &self.entries

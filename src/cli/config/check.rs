@@ -24,7 +24,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     let threshold = policy::threshold(root.section("threshold"));
     root.value("calibrate", (), choice(&[("none", ())], &["auto", "prior", "platt", "isotonic"]));
     root.only("freeze", "null");
-    policy::limits(root.section("limits"));
+    let limits = policy::limits(root.section("limits"));
     let output = policy::output(root.section("output"));
     let temporal = split.protocols.contains(&Protocol::Temporal);
     if temporal && data.time.is_none() {
@@ -32,7 +32,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
         report.refuse_key("split.protocols", refusal.hint("name the time column in `data.time`, or use [random]"));
     }
     root.finish();
-    Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, output }
+    Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, limits, output }
 }
 
 /// What can only be judged once `--only` has narrowed the grid: a network and a neighbour search can't take missing

@@ -6,7 +6,9 @@ use super::kinds::{Vocabulary, entries};
 use super::section::Section;
 use super::values::{Read, Refusal, choice, flag, list, nullable, number, whole};
 use super::yaml::Node;
-use crate::training::config::{Criterion, ForestConfig, MaxFeatures, MlpConfig, ModelConfig, NamedModel};
+use crate::training::config::{
+    CategoricalSplits, Criterion, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig, NamedModel,
+};
 
 pub(super) const MODELS: Vocabulary = Vocabulary {
     noun: "model",
@@ -16,6 +18,9 @@ pub(super) const MODELS: Vocabulary = Vocabulary {
 };
 
 pub(super) const CRITERIA: [(&str, Criterion); 2] = [("gini", Criterion::Gini), ("entropy", Criterion::Entropy)];
+
+pub(super) const CATEGORICAL_SPLITS: [(&str, CategoricalSplits); 2] =
+    [("ordered", CategoricalSplits::Ordered), ("subset", CategoricalSplits::Subset)];
 
 const MOST: u64 = 1_000_000;
 const MOST_ROWS: u64 = u32::MAX as u64;
@@ -40,14 +45,20 @@ fn forest(settings: &mut Section, usual: ForestConfig) -> ForestConfig {
         max_depth: settings.value("max_depth", usual.max_depth, nullable(whole(1..=MOST))),
         min_samples_split: settings.value("min_samples_split", usual.min_samples_split, whole(2..=MOST_ROWS)),
         min_samples_leaf: settings.value("min_samples_leaf", usual.min_samples_leaf, whole(1..=MOST_ROWS)),
+        max_leaf_nodes: settings.value("max_leaf_nodes", usual.max_leaf_nodes, nullable(whole(2..=MOST_ROWS))),
         max_features: settings.value("max_features", usual.max_features, max_features),
         criterion: settings.value("criterion", usual.criterion, choice(&CRITERIA, &["log-loss"])),
         bins: settings.value("bins", usual.bins, whole(2..=255)),
         bootstrap: settings.value("bootstrap", usual.bootstrap, flag),
+        max_samples: settings.value("max_samples", usual.max_samples, nullable(max_samples)),
+        oob_score: settings.value("oob_score", usual.oob_score, flag),
+        categorical_splits: settings.value(
+            "categorical_splits",
+            usual.categorical_splits,
+            choice(&CATEGORICAL_SPLITS, &[]),
+        ),
     };
-    for key in ["max_leaf_nodes", "max_samples", "min_impurity_decrease"] {
-        settings.only(key, "null");
-    }
+    settings.only("min_impurity_decrease", "null");
     forest
 }
 
@@ -61,6 +72,14 @@ fn max_features(node: &Node) -> Read<MaxFeatures> {
     }
     let count = whole(1..=MOST)(node).map(MaxFeatures::Number);
     let share = |_| number(Excluded(0.0), Included(1.0))(node).map(MaxFeatures::Share);
+    count.or_else(share).map_err(|_| Refusal::expected(what, node))
+}
+
+/// A share such as `0.5` or `1.0`, or a number of rows such as `20000`.
+fn max_samples(node: &Node) -> Read<MaxSamples> {
+    let what = "a share above 0 and at most 1.0, or a whole number of at least 1";
+    let count = whole(1..=MOST_ROWS)(node).map(MaxSamples::Number);
+    let share = |_| number(Excluded(0.0), Included(1.0))(node).map(MaxSamples::Share);
     count.or_else(share).map_err(|_| Refusal::expected(what, node))
 }
 

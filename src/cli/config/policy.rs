@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::preparation::PROTOCOLS;
 use super::section::Section;
 use super::values::{Refusal, choice, number, text};
-use crate::training::config::{OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy};
+use crate::training::config::{LimitsConfig, OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy};
 
 pub(super) const MEASURES: [(&str, SelectBy); 5] = [
     ("average-precision", SelectBy::AveragePrecision),
@@ -37,10 +37,11 @@ pub(super) fn threshold(mut threshold: Section) -> ThresholdPolicy {
     ThresholdPolicy::MaxFpr(max_fpr)
 }
 
-pub(super) fn limits(mut limits: Section) {
+pub(super) fn limits(mut limits: Section) -> LimitsConfig {
     limits.only("memory_budget", "null");
     limits.only("max_model_mb", "null");
     limits.finish();
+    LimitsConfig::default()
 }
 
 pub(super) fn output(mut output: Section) -> OutputConfig {

@@ -3,13 +3,14 @@
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
-use super::models::CRITERIA;
+use super::models::{CATEGORICAL_SPLITS, CRITERIA};
 use super::policy::MEASURES;
 use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
 use super::{data::ROLES, imbalance::REMOVED};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    Balance, Case, ClassWeights, Config, ForestConfig, MaxFeatures, MlpConfig, ModelConfig, Origins, ThresholdPolicy,
+    Balance, Case, ClassWeights, Config, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig, Origins,
+    ThresholdPolicy,
 };
 
 /// The YAML of a config; with `origins`, each value is followed by `# default`, `# line 12` or `# --set`.
@@ -168,15 +169,24 @@ fn forest_settings(forest: &ForestConfig) -> Settings {
         MaxFeatures::Share(share) => decimal(share),
         MaxFeatures::Number(number) => number.to_string(),
     };
+    let max_samples = match forest.max_samples {
+        None => "null".to_owned(),
+        Some(MaxSamples::Share(share)) => decimal(share),
+        Some(MaxSamples::Number(number)) => number.to_string(),
+    };
     vec![
         ("trees", forest.trees.to_string()),
         ("max_depth", forest.max_depth.map_or("null".to_owned(), |depth| depth.to_string())),
         ("min_samples_split", forest.min_samples_split.to_string()),
         ("min_samples_leaf", forest.min_samples_leaf.to_string()),
+        ("max_leaf_nodes", forest.max_leaf_nodes.map_or("null".to_owned(), |leaves| leaves.to_string())),
         ("max_features", max_features),
         ("criterion", word(&CRITERIA, forest.criterion).to_owned()),
         ("bins", forest.bins.to_string()),
         ("bootstrap", forest.bootstrap.to_string()),
+        ("max_samples", max_samples),
+        ("oob_score", forest.oob_score.to_string()),
+        ("categorical_splits", word(&CATEGORICAL_SPLITS, forest.categorical_splits).to_owned()),
     ]
 }
 

@@ -32,12 +32,12 @@ impl Learner for ModelConfig {
     fn fit(&self, set: &TrainingSet, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {
         let without_epochs = |model| Fitted { model, losses: Vec::new() };
         Ok(match self {
-            ModelConfig::RandomForest(config) => {
-                without_epochs(Model::Forest(forest::grow(config, forest::SplitKind::Best, set, seed, progress)?))
-            }
-            ModelConfig::ExtraTrees(config) => {
-                without_epochs(Model::Forest(forest::grow(config, forest::SplitKind::Random, set, seed, progress)?))
-            }
+            ModelConfig::RandomForest(config) => without_epochs(Model::Forest(
+                forest::grow(config, forest::SplitKind::Best, set, seed, progress)?.forest,
+            )),
+            ModelConfig::ExtraTrees(config) => without_epochs(Model::Forest(
+                forest::grow(config, forest::SplitKind::Random, set, seed, progress)?.forest,
+            )),
             ModelConfig::Mlp(config) => {
                 let (mlp, losses) = mlp::train(config, set, seed, progress)?;
                 Fitted { model: Model::Mlp(mlp), losses }

@@ -92,7 +92,8 @@ impl SmoteTomek {
             weights.push(set.weights()[minority[draw.parent as usize]]);
             hints.push(minority[draw.closer_end() as usize] as u32);
         }
-        let matrix = FeatureMatrix::new(set.matrix().names().clone(), values);
+        let matrix =
+            FeatureMatrix::new(set.matrix().names().clone(), values).with_nominal(set.matrix().nominal().clone());
         Ok((rows_of(matrix, labels, weights), hints))
     }
 }

@@ -34,6 +34,17 @@ pub enum SplitKind {
     Random,
 }
 
+/// A forest, and what growing it told.
+#[derive(Debug)]
+pub struct Grown {
+    pub forest: Forest,
+    /// Mean decrease in impurity per feature; sums to 1 (all 0 where no tree split).
+    pub impurity_importance: Vec<f64>,
+    /// Per row of the matrix, the mean score of the trees that drew no entry of it; NaN where all did. Empty unless
+    /// `oob_score` asked for it.
+    pub out_of_bag: Vec<f32>,
+}
+
 /// Bins the set's matrix and grows a forest on it.
 pub fn grow(
     config: &ForestConfig,
@@ -41,7 +52,7 @@ pub fn grow(
     set: &TrainingSet,
     seed: Seed,
     progress: &dyn Progress,
-) -> Result<Forest> {
+) -> Result<Grown> {
     grow_binned(config, kind, &BinnedMatrix::new(set.matrix(), config.bins), set, seed, progress)
 }
 
@@ -53,7 +64,7 @@ pub fn grow_binned(
     set: &TrainingSet,
     seed: Seed,
     progress: &dyn Progress,
-) -> Result<Forest> {
+) -> Result<Grown> {
     if set.weights().iter().any(|weight| !weight.is_finite() || *weight < 0.0) {
         return Err(Error::failed("a training weight is negative or not finite"));
     }
@@ -69,7 +80,7 @@ pub fn grow_binned(
         None => grow_trees::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
     };
     progress.end(Unit::Trees);
-    freeze(binned, trees?)
+    Ok(Grown { forest: freeze(binned, trees?)?, impurity_importance: Vec::new(), out_of_bag: Vec::new() })
 }
 
 /// The weights of negatives and positives, if each class has just one: then whole numbers can be summed instead.

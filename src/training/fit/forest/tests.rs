@@ -27,7 +27,7 @@ fn exact() -> ForestConfig {
 }
 
 fn forest(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Forest {
-    grow(config, kind, set, Seed::new(seed), &Silent).unwrap()
+    grow(config, kind, set, Seed::new(seed), &Silent).unwrap().forest
 }
 
 fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Vec<GrownNode> {
