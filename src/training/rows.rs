@@ -4,6 +4,7 @@
 //! views (row indices into one shared dataset); only [`crate::training::split`] makes them. There is no way from
 //! [`HeldOutRows`] to [`TrainRows`] or [`TrainingSet`].
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::scoring::matrix::FeatureMatrix;
@@ -129,10 +130,17 @@ impl TrainingSet {
         self.matrix.is_nominal(feature)
     }
 
-    /// Writes one feature of all distinct rows.
-    pub fn fill_column(&self, feature: usize, column: &mut [f32]) {
-        for (value, row) in column.iter_mut().zip(self.matrix.rows()) {
-            *value = row[feature];
+    /// Writes some features of all distinct rows, column after column.
+    pub fn fill_columns(&self, features: Range<usize>, columns: &mut [f32]) {
+        let (n_rows, width) = (self.n_rows(), self.n_features());
+        // Eight rows at a time: their lines of the cache are fetched together.
+        for (block, rows) in self.matrix.values().chunks(8 * width).enumerate() {
+            for (column, feature) in features.clone().enumerate() {
+                let column = &mut columns[column * n_rows + block * 8..][..rows.len() / width];
+                for (value, row) in column.iter_mut().zip(rows.chunks_exact(width)) {
+                    *value = row[feature];
+                }
+            }
         }
     }
 
