@@ -131,8 +131,11 @@ impl Forest {
         if node.is_subset() {
             return node.left + u32::from(!self.subset_goes_left(node, x));
         }
-        let goes_left = x <= node.threshold() || (x.is_nan() && node.missing_left());
-        if node.is_leaf() { at } else { node.left + u32::from(!goes_left) }
+        // Without branches: where a row goes can't be foreseen, and a leaf ends each descent at another depth.
+        let goes_left = (x <= node.threshold()) | (x.is_nan() & node.missing_left());
+        let child = node.left.wrapping_add(u32::from(!goes_left));
+        let stays = 0u32.wrapping_sub(u32::from(node.is_leaf()));
+        at & stays | child & !stays
     }
 
     #[cold]
