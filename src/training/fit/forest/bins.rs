@@ -236,18 +236,20 @@ fn midpoint(lower: f32, upper: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::fit::forest::partition::{below, unit};
+    use crate::scoring::matrix::FeatureMatrix;
+    use crate::training::fit::forest::samples::{below, unit};
     use crate::training::seed::Seed;
 
     fn binned(values: &[f32], bins: usize) -> BinnedMatrix {
-        BinnedMatrix::new(&FeatureMatrix::new(["x".to_string()].into(), values.to_vec()), bins)
+        let matrix = FeatureMatrix::new(["x".to_string()].into(), values.to_vec());
+        BinnedMatrix::of(&TrainingSet::of_all_rows(matrix.into(), vec![0; values.len()]), bins)
     }
 
     /// Codes and frozen thresholds say the same about every value.
     fn assert_consistent(values: &[f32], binned: &BinnedMatrix) {
         let bins = binned.bins(0);
         assert!(bins.edges.iter().all(|edge| edge.is_finite()) && bins.edges.is_sorted_by(|a, b| a < b));
-        for (&x, &code) in values.iter().zip(binned.column(0)) {
+        for (&x, &code) in values.iter().zip(binned.by_column().column(0)) {
             assert_eq!(x.is_nan(), code == MISSING);
             for (bin, &edge) in bins.edges.iter().enumerate() {
                 assert_eq!(x <= edge, code as usize <= bin, "{x} at edge {edge}");
@@ -270,7 +272,7 @@ mod tests {
             assert_consistent(&many, &binned);
             assert_eq!(binned.bins(0).n_bins(), bins);
             let mut counts = vec![0; bins];
-            binned.column(0).iter().for_each(|&code| counts[code as usize] += 1);
+            binned.by_column().column(0).iter().for_each(|&code| counts[code as usize] += 1);
             let rank = |bin: usize| (std::f64::consts::FRAC_PI_2 * bin as f64 / bins as f64).sin().powi(2) * 20_000.0;
             for (bin, &count) in counts.iter().enumerate() {
                 let expected = rank(bin + 1) - rank(bin);

@@ -163,28 +163,36 @@ fn importance<T>(trees: &[GrownTree<T>], n_features: usize) -> Vec<f64> {
 }
 
 fn freeze<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], trees: Vec<GrownTree<T>>) -> Result<Forest> {
-    let mut builder = ForestBuilder::new(binned.n_features())?;
+    let mut builder = ForestBuilder::new(binned.n_features())?.with_class_weights(class_weights);
     for tree in trees {
         builder.begin_tree()?;
         for node in tree.nodes {
             match node {
-                GrownNode::Split { feature, cut: GrownCut::AtMost(last), missing_left } => {
+                GrownNode::Split { feature, cut, missing_left } => {
                     let edges = &binned.bins(feature as usize).edges;
-                    let threshold = if last == MISSING - 1 { f32::INFINITY } else { edges[usize::from(last)] };
-                    builder.split(feature as usize, threshold, missing_left)?;
+                    let feature = feature as usize;
+                    match cut {
+                        GrownCut::AtMost(last) if last == MISSING - 1 => {
+                            builder.split(feature, f32::INFINITY, missing_left)?;
+                        }
+                        GrownCut::AtMost(last) => builder.split(feature, edges[usize::from(last)], missing_left)?,
+                        GrownCut::Among(subset) => {
+                            builder.split_subset(feature, edges, tree.subsets[subset as usize], missing_left)?;
+                        }
+                    }
                 }
-                GrownNode::Split { .. } => return Err(Error::failed("subset splits")),
-                GrownNode::Leaf(sum) => {
-                    let [negatives, positives] = sum.weights(class_weights);
-                    let total = negatives + positives;
-                    // A tree whose draws all have weight zero knows nothing.
-                    let value = if total > 0.0 { (positives / total).clamp(0.0, 1.0) as f32 } else { 0.0 };
-                    builder.leaf(value)?;
-                }
+                GrownNode::Leaf(sum) => sum.add_leaf(&mut builder)?,
             }
         }
     }
     Ok(builder.build()?)
+}
+
+/// The weighted frequency of positives, as the frozen forest has it.
+fn leaf_value(sum: impl Sum, class_weights: [f64; 2]) -> f32 {
+    let [negatives, positives] = sum.weights(class_weights);
+    // A tree whose draws all have weight zero knows nothing.
+    if negatives + positives > 0.0 { (positives / (negatives + positives)) as f32 } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@
 
 use rayon::prelude::*;
 
-use super::bins::BinnedMatrix;
+use super::bins::{BinnedMatrix, MISSING};
 use super::grow::{GrownCut, GrownNode, GrownTree};
-use super::leaf_value;
 use super::samples::{Sum, below};
 use super::split::has_bit;
-use super::{n_draws, tree_rng};
+use super::{leaf_value, n_draws, tree_rng};
 use crate::training::config::ForestConfig;
 use crate::training::rows::TrainingSet;
 use crate::training::seed::Seed;
@@ -20,7 +19,7 @@ const TREES: usize = 64;
 /// Rows per task.
 const ROWS: usize = 4096;
 
-pub fn scores<T: Sum + Sync>(
+pub fn scores<T: Sum>(
     config: &ForestConfig,
     binned: &BinnedMatrix,
     set: &TrainingSet,
@@ -33,10 +32,12 @@ pub fn scores<T: Sum + Sync>(
         let drawn = drawn(config, set, seed, block * TREES, trees.len());
         let rights: Vec<Vec<u32>> = trees.par_iter().map(right_children).collect();
         sums.par_chunks_mut(ROWS).enumerate().for_each(|(task, sums)| {
-            for (at, sum) in sums.iter_mut().enumerate() {
-                let row = task * ROWS + at;
-                for (tree, rights) in trees.iter().zip(&rights).enumerate().filter(|(tree, _)| drawn[row] >> tree & 1 == 0).map(|(_, pair)| pair) {
-                    *sum = (sum.0 + f64::from(value(tree, rights, binned.row(row), class_weights)), sum.1 + 1);
+            for (row, sum) in (task * ROWS..).zip(sums) {
+                for (at, (tree, rights)) in trees.iter().zip(&rights).enumerate() {
+                    if drawn[row] >> at & 1 == 0 {
+                        sum.0 += f64::from(value(tree, rights, binned.row(row), class_weights));
+                        sum.1 += 1;
+                    }
                 }
             }
         });
@@ -82,7 +83,7 @@ fn value<T: Sum>(tree: &GrownTree<T>, rights: &[u32], codes: &[u8], class_weight
             GrownNode::Split { feature, cut, missing_left } => {
                 let code = codes[feature as usize];
                 let goes_left = match cut {
-                    _ if code == super::bins::MISSING => missing_left,
+                    _ if code == MISSING => missing_left,
                     GrownCut::AtMost(last) => code <= last,
                     GrownCut::Among(subset) => has_bit(&tree.subsets[subset as usize], code),
                 };

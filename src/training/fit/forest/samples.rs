@@ -9,6 +9,8 @@ use std::ops::Range;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 
+use crate::scoring::error::ScoringError;
+use crate::scoring::model::forest::ForestBuilder;
 use crate::training::rows::TrainingSet;
 
 /// A distinct row of one class and how often it was drawn.
@@ -26,7 +28,7 @@ pub trait Sample: Copy + Send {
     fn sum(self, class: usize) -> Self::Sum;
 }
 
-pub trait Sum: Copy + Default + Send + std::fmt::Debug {
+pub trait Sum: Copy + Default + Send + Sync + std::fmt::Debug {
     /// So many draws of each class, where sums are counts.
     fn of_counts(counts: [u32; 2]) -> Self;
     fn plus(self, other: Self) -> Self;
@@ -43,6 +45,9 @@ pub trait Sum: Copy + Default + Send + std::fmt::Debug {
     }
 
     fn is_empty(self) -> bool;
+
+    /// A leaf of this sum.
+    fn add_leaf(self, builder: &mut ForestBuilder) -> Result<(), ScoringError>;
 
     fn n_samples(self) -> usize {
         self.counts().into_iter().map(|count| count as usize).sum()
@@ -92,6 +97,10 @@ impl Sum for Counts {
 
     fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    fn add_leaf(self, builder: &mut ForestBuilder) -> Result<(), ScoringError> {
+        builder.leaf_counts(self.counts())
     }
 
     fn plus(self, other: Self) -> Self {
@@ -162,6 +171,10 @@ impl Sum for Weights {
 
     fn is_empty(self) -> bool {
         self.counts.is_empty()
+    }
+
+    fn add_leaf(self, builder: &mut ForestBuilder) -> Result<(), ScoringError> {
+        builder.leaf_weights(self.weights.map(|weight| weight as f32))
     }
 
     fn plus(self, other: Self) -> Self {

@@ -10,7 +10,7 @@ use rand_chacha::rand_core::Rng;
 use super::SplitKind;
 use super::bins::{BinnedMatrix, MISSING};
 use super::cuts::Cuts;
-use super::samples::{Sample, Sum, unit};
+use super::samples::{Sample, Sum, below, unit};
 use super::split::{Cut, Judge, Split, Verdict, has_bit};
 use crate::training::config::{CategoricalSplits, ForestConfig};
 
@@ -328,14 +328,19 @@ fn best_subset<T: Sum>(bins: &[T; 256], judge: &Judge<T>, mut order: Vec<u8>) ->
     best.map(|(n_left, verdict)| (order[..n_left].to_vec(), verdict))
 }
 
-/// Every occupied bin goes left or right by a coin; a draw that leaves a side empty is no candidate.
+/// Every occupied bin goes left or right by a coin; where all would go to one side, one of them changes it.
 fn drawn_subset<T: Sum>(
     bins: &[T; 256],
     judge: &Judge<T>,
     occupied: &[u8],
     rng: &mut ChaCha8Rng,
 ) -> Option<(Vec<u8>, Verdict<T>)> {
-    let left: Vec<u8> = occupied.iter().copied().filter(|_| rng.next_u64() >> 63 == 1).collect();
+    let mut goes_left: Vec<bool> = occupied.iter().map(|_| rng.next_u64() >> 63 == 1).collect();
+    if goes_left.iter().all(|&left| left == goes_left[0]) {
+        let other = below(rng, occupied.len());
+        goes_left[other] = !goes_left[other];
+    }
+    let left: Vec<u8> = occupied.iter().zip(goes_left).filter(|(_, left)| *left).map(|(&bin, _)| bin).collect();
     let sum = left.iter().fold(T::default(), |sum, &bin| sum.plus(bins[usize::from(bin)]));
     judge.cut(sum).map(|verdict| (left, verdict))
 }

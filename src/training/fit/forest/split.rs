@@ -75,10 +75,13 @@ impl<T: Sum> Judge<T> {
         self.missing.n_samples() > 0
     }
 
-    /// `left` sums the values (no missing ones) that go left, at least one; `all`: no value goes right. None if a side
-    /// has too few samples.
+    /// `left` sums the values (no missing ones) that go left. None if there are none, or if a side has
+    /// too few samples.
     #[inline]
     pub fn cut(&self, left: T) -> Option<Verdict<T>> {
+        if left.is_empty() {
+            return None;
+        }
         if !self.has_missing() {
             // As scikit-learn: what was never missing goes with the larger side.
             let missing_left = 2 * left.n_samples() > self.total.n_samples();
