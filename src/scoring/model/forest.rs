@@ -234,6 +234,15 @@ impl Forest {
         })
     }
 
+    /// Which features any tree splits on.
+    pub fn used_features(&self) -> Vec<bool> {
+        let mut used = vec![false; self.n_features];
+        for at in (0..self.nodes.len() as u32).filter(|&at| !self.is_leaf(at)) {
+            used[self.nodes[at as usize].feature()] = true;
+        }
+        used
+    }
+
     /// The distinct thresholds of each feature, ascending.
     fn edges(&self) -> Vec<Vec<f32>> {
         let mut edges = vec![Vec::new(); self.n_features];
