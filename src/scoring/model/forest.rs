@@ -162,6 +162,15 @@ impl Forest {
         }
     }
 
+    /// Which features any tree splits on.
+    pub fn used_features(&self) -> Vec<bool> {
+        let mut used = vec![false; self.n_features];
+        for node in self.nodes.iter().filter(|node| !node.is_leaf()) {
+            used[node.feature()] = true;
+        }
+        used
+    }
+
     fn mean(&self, sum: f64) -> f32 {
         (sum / self.roots.len() as f64) as f32
     }
