@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! forest fit --library fraudml|smartcore|linfa --kind random-forest|extra-trees --data FOLDER --split FILE
-//!            --trees N --seed N --threads N --batch-rows N [--scores FILE]
+//!            --trees N --seed N --threads N --batch-rows N (0: time no scoring) [--scores FILE]
 //! forest prepare --config FILE --set KEY=VALUE,KEY=VALUE --out FOLDER
 //! ```
 //! In: a folder of `x.f32` (`n_rows x n_features`, little-endian, row after row), `y.u8` (a label per row) and `meta.json`
@@ -127,8 +127,10 @@ fn fit(options: &Options) -> Result<(), Error> {
     let test = read_rows(folder, |row| marks[row] == 1)?;
     if test.n_rows() > 0 {
         let n_batch = options.number("batch-rows")?;
-        let batch = read_rows(folder, |row| row < n_batch)?;
-        measure_scoring(&fitted, &test, batch, n_batch, &mut line)?;
+        if n_batch > 0 {
+            let batch = read_rows(folder, |row| row < n_batch)?;
+            measure_scoring(&fitted, &test, batch, n_batch, &mut line)?;
+        }
         if let Ok(path) = options.text("scores") {
             let scores = fitted.shares(&test)?;
             write_atomic(Path::new(path), &scores.iter().flat_map(|score| score.to_le_bytes()).collect::<Vec<_>>())
