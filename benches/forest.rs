@@ -329,15 +329,18 @@ fn read_rows(folder: &Path, wanted: impl Fn(usize) -> bool) -> Result<Rows, Erro
     let size = |name: &str| meta[name].as_u64().ok_or_else(|| format!("meta.json: expected `{name}`"));
     let (n_rows, n_features) = (size("rows")? as usize, size("features")? as usize);
     let all = fs::read(folder.join("y.u8"))?;
+    if all.len() != n_rows {
+        return Err(format!("y.u8: expected {n_rows} labels, found {}", all.len()).into());
+    }
     let n_wanted = (0..n_rows).filter(|&row| wanted(row)).count();
     let mut rows = Rows { n_features, values: Vec::with_capacity(n_wanted * n_features), labels: Vec::new() };
     let mut file = BufReader::with_capacity(1 << 20, File::open(folder.join("x.f32"))?);
     let mut bytes = vec![0; n_features * 4];
-    for row in 0..n_rows {
+    for (row, &label) in all.iter().enumerate() {
         file.read_exact(&mut bytes)?;
         if wanted(row) {
             rows.values.extend(bytes.as_chunks::<4>().0.iter().map(|&number| f32::from_le_bytes(number)));
-            rows.labels.push(all[row]);
+            rows.labels.push(label);
         }
     }
     Ok(rows)
