@@ -10,7 +10,8 @@ use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, ErrorKind, Result};
 
 use super::evaluate::{Metrics, ResamplingReport, measure};
-use super::fit::{Learner, score_parallel};
+use super::fit::{Learner, score_rows, score_set};
+use super::mapped::Storage;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Progress, Unit};
 use super::read::ReadData;
@@ -117,6 +118,7 @@ pub fn fit_all(
     data: &ReadData,
     splits: &[Split],
     store: &CellStore,
+    storage: &Storage,
     timings: &mut Vec<Timing>,
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -128,7 +130,7 @@ pub fn fit_all(
     progress.begin(Unit::Cells, "cells", n_missing as u64);
     for split in splits {
         for part in split.parts() {
-            let work = PartOfGrid { config, data, split, part, store, progress };
+            let work = PartOfGrid { config, data, split, part, store, storage, progress };
             work.fit(timings)?;
         }
     }
@@ -142,6 +144,7 @@ struct PartOfGrid<'a> {
     split: &'a Split,
     part: Part,
     store: &'a CellStore,
+    storage: &'a Storage,
     progress: &'a dyn Progress,
 }
 
@@ -175,7 +178,7 @@ impl PartOfGrid<'_> {
             return Ok(());
         }
         let (train, held_out) = self.split.rows(self.part);
-        let prepared = prepare(&self.config.preprocess, train, held_out)?;
+        let prepared = prepare(&self.config.preprocess, train, held_out, self.storage)?;
         for case in cases {
             let seed = self.seed().derive(&format!("case {}", case.name), 0);
             let (set, report) = resample(&case.case, &prepared.train, seed, self.progress)?;
@@ -206,8 +209,9 @@ impl PartOfGrid<'_> {
             _ => Error { message: format!("{}: {}", self.name(case, model), error.message), ..error },
         };
         let fitted = model.model.fit(set, seed, self.progress).map_err(place)?;
-        let scores = score_parallel(&fitted.model, &prepared.held_out.matrix);
-        let train_scores = score_parallel(&fitted.model, prepared.train.matrix());
+        let (columns, rows) = prepared.held_out.columns();
+        let scores = score_rows(&fitted.model, columns, rows);
+        let train_scores = score_set(&fitted.model, &prepared.train);
         let (_, held_out) = self.split.rows(self.part);
         let ids = &self.data.dataset.ids;
         let cell = Cell {
@@ -217,13 +221,13 @@ impl PartOfGrid<'_> {
             model: model.name.clone(),
             case: case.name.clone(),
             part: self.part.to_string(),
-            n_features: set.matrix().n_features(),
+            n_features: set.n_features(),
             metrics: measure(&prepared.held_out.labels, &scores),
             train_recall: recall_at_half(prepared.train.labels(), &train_scores),
             resampling: resampling.clone(),
             losses: fitted.losses,
         };
-        let row_ids = held_out.rows().iter().map(|&row| ids[row as usize].clone()).collect();
+        let row_ids = held_out.rows().iter().map(|&row| ids.get(row as usize).into_owned()).collect();
         let scores = Scores { row_ids, labels: prepared.held_out.labels.clone(), scores };
         let frozen = (self.part == Part::Final)
             .then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });

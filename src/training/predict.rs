@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Error, Result};
-use super::fit::score_parallel;
+use super::fit::score_rows;
 use super::progress::Progress;
 use super::read::{Unlabelled, read_unlabelled};
 use super::run::csv_field;
@@ -39,14 +39,15 @@ pub fn predict_csv(scorer: &Scorer, paths: &[&Path], progress: &dyn Progress) ->
     let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
     let mut scored = Vec::with_capacity(rows.len());
     // Blocks, so that a large file needs its table and little more.
-    for (block, ids) in rows.chunks(65_536).zip(ids.chunks(65_536)) {
-        let matrix = bundle.preprocessor.apply(&table, block)?;
-        let scores = score_parallel(&bundle.model, &matrix);
+    let columns = bundle.preprocessor.bind(&table)?;
+    for block in rows.chunks(65_536) {
+        let scores = score_rows(&bundle.model, &columns, block);
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
-            return Err(Error::permanent(format!("row with id `{}`: the numbers overflow in the model", ids[at])));
+            let id = ids.get(block[at] as usize);
+            return Err(Error::permanent(format!("row with id `{id}`: the numbers overflow in the model")));
         }
-        scored.extend(ids.iter().zip(scores).map(|(id, score)| ScoredRow {
-            id: id.clone(),
+        scored.extend(block.iter().zip(scores).map(|(&row, score)| ScoredRow {
+            id: ids.get(row as usize).into_owned(),
             score,
             is_fraud: scorer.is_fraud(score),
         }));

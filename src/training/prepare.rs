@@ -1,13 +1,14 @@
-//! Prepare: a preprocessor is fitted on training rows and applied to both sides of a part.
-
-use std::sync::Arc;
+//! Prepare: a preprocessor is fitted on training rows and bound to the columns of both sides of a part.
+//!
+//! No value is computed yet: learners ask for columns, bins or a matrix, and rows are scored in blocks that come and go.
 
 use super::config::PreprocessConfig;
 use super::error::Result;
 use super::fit::preprocessor::fit;
+use super::mapped::Storage;
 use super::rows::{HeldOutRows, TrainRows, TrainingSet};
 use crate::scoring::matrix::FeatureMatrix;
-use crate::scoring::preprocessor::Preprocessor;
+use crate::scoring::preprocessor::{PreparedColumns, Preprocessor};
 
 /// One part of a split, prepared: only `train` can be learned from.
 #[derive(Debug)]
@@ -21,18 +22,39 @@ pub struct Prepared {
 /// Prepared rows that may only be scored and measured.
 #[derive(Debug)]
 pub struct HeldOutMatrix {
-    pub matrix: FeatureMatrix,
+    columns: PreparedColumns,
+    rows: HeldOutRows,
     pub labels: Vec<u8>,
 }
 
+impl HeldOutMatrix {
+    /// All rows as a matrix, made anew at every call: scoring goes block by block instead.
+    pub fn matrix(&self) -> FeatureMatrix {
+        self.columns.matrix(self.rows.rows())
+    }
+
+    /// What a block of rows is prepared from.
+    pub(in crate::training) fn columns(&self) -> (&PreparedColumns, &[u32]) {
+        (&self.columns, self.rows.rows())
+    }
+}
+
 /// Fits on `train` alone.
-pub fn prepare(config: &PreprocessConfig, train: &TrainRows, held_out: &HeldOutRows) -> Result<Prepared> {
+pub fn prepare(
+    config: &PreprocessConfig,
+    train: &TrainRows,
+    held_out: &HeldOutRows,
+    storage: &Storage,
+) -> Result<Prepared> {
     let preprocessor = fit(config, train)?;
-    let train_matrix = Arc::new(preprocessor.apply(train.table(), train.rows())?);
-    let matrix = preprocessor.apply(held_out.table(), held_out.rows())?;
+    let columns = preprocessor.bind(train.table())?;
     Ok(Prepared {
-        train: TrainingSet::of_all_rows(train_matrix, train.labels()),
-        held_out: HeldOutMatrix { matrix, labels: held_out.labels() },
+        train: TrainingSet::of_columns(columns, train, storage),
+        held_out: HeldOutMatrix {
+            columns: preprocessor.bind(held_out.table())?,
+            rows: held_out.clone(),
+            labels: held_out.labels(),
+        },
         preprocessor,
     })
 }

@@ -180,7 +180,7 @@ mod tests {
 
     fn dataset(n_rows: usize, every: usize, time: impl Fn(usize) -> f64) -> Arc<Dataset> {
         let mut table = Table::new(n_rows);
-        table.push("x", Cells::Numeric((0..n_rows).map(|row| row as f64).collect()));
+        table.push("x", Cells::numeric(&(0..n_rows).map(|row| row as f64).collect::<Vec<_>>()));
         let labels = (0..n_rows).map(|row| u8::from(row % every == 0)).collect();
         let ids = (0..n_rows).map(|row| row.to_string()).collect();
         Arc::new(Dataset { table, labels, ids, times: Some((0..n_rows).map(time).collect()) })

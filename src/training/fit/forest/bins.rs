@@ -9,6 +9,8 @@
 use rayon::prelude::*;
 
 use crate::scoring::matrix::FeatureMatrix;
+use crate::training::error::Result;
+use crate::training::mapped::{Storage, StoredBytes};
 
 /// The code of a missing value.
 pub const MISSING: u8 = 255;
@@ -24,27 +26,63 @@ pub struct FeatureBins {
 }
 
 /// A matrix in codes, column by column.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct BinnedMatrix {
     n_rows: usize,
-    codes: Vec<u8>,
+    codes: StoredBytes,
     features: Vec<FeatureBins>,
 }
 
 impl BinnedMatrix {
     /// At most `bins` (2 to 255) bins per column, beside the one for missing values.
     pub fn new(matrix: &FeatureMatrix, bins: usize) -> Self {
-        let n_rows = matrix.n_rows();
-        let mut codes = vec![MISSING; n_rows * matrix.n_features()];
+        let fill = |feature: usize, column: &mut [f32]| {
+            column.iter_mut().zip(matrix.rows()).for_each(|(value, row)| *value = row[feature]);
+        };
+        Self::of_columns(matrix.n_rows(), matrix.n_features(), bins, &fill)
+    }
+
+    /// The same of columns that `fill` writes.
+    pub fn of_columns(
+        n_rows: usize,
+        n_features: usize,
+        bins: usize,
+        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
+    ) -> Self {
+        let codes = Storage::in_memory().hold(vec![0; n_rows * n_features]);
+        Self::written(n_rows, n_features, bins, fill, codes)
+    }
+
+    /// The same, its codes where the storage has room for them.
+    pub fn stored(
+        n_rows: usize,
+        n_features: usize,
+        bins: usize,
+        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
+        storage: &Storage,
+    ) -> Result<Self> {
+        Ok(Self::written(n_rows, n_features, bins, fill, storage.zeroed(n_rows * n_features)?))
+    }
+
+    fn written(
+        n_rows: usize,
+        n_features: usize,
+        bins: usize,
+        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
+        mut codes: StoredBytes,
+    ) -> Self {
         let bin_column = |(feature, codes): (usize, &mut [u8])| {
-            let values: Vec<f32> = matrix.rows().map(|row| comparable(row[feature])).collect();
+            let mut values = vec![0f32; n_rows];
+            fill(feature, &mut values);
+            values.iter_mut().for_each(|value| *value = comparable(*value));
             let bins = FeatureBins::of(values.iter().copied().filter(|x| !x.is_nan()).collect(), bins.clamp(2, 255));
             for (code, x) in codes.iter_mut().zip(values) {
                 *code = bins.code(x);
             }
             bins
         };
-        let features = codes.par_chunks_mut(n_rows.max(1)).enumerate().map(bin_column).collect();
+        let mut features: Vec<FeatureBins> = codes.par_chunks_mut(n_rows.max(1)).enumerate().map(bin_column).collect();
+        features.resize_with(n_features, || FeatureBins::of(Vec::new(), 2));
         Self { n_rows, codes, features }
     }
 

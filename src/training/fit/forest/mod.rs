@@ -71,7 +71,7 @@ pub fn grow_binned(
     if set.weights().iter().all(|&weight| weight == 0.0) {
         return Err(Error::permanent("a forest needs at least one training row of positive weight"));
     }
-    if binned.n_rows() != set.matrix().n_rows() || binned.n_features() != set.matrix().n_features() {
+    if binned.n_rows() != set.n_rows() || binned.n_features() != set.n_features() {
         return Err(Error::failed("the binned matrix is not the training set's"));
     }
     progress.begin(Unit::Trees, "trees", config.trees as u64);

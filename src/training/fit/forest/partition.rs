@@ -143,7 +143,7 @@ pub struct Samples<S> {
 impl<S: Sample> Samples<S> {
     /// All entries, or as many draws of them with replacement; entries of weight zero are left out.
     pub fn of(set: &TrainingSet, bootstrap: Option<&mut ChaCha8Rng>) -> Self {
-        let mut drawn = vec![(0u32, 0.0f64); 2 * set.matrix().n_rows()];
+        let mut drawn = vec![(0u32, 0.0f64); 2 * set.n_rows()];
         let mut take = |entry: usize| {
             let key = set.entries()[entry] as usize * 2 + usize::from(set.labels()[entry] == 1);
             drawn[key].0 += u32::from(set.weights()[entry] > 0.0);
