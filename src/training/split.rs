@@ -60,18 +60,23 @@ impl Split {
     }
 
     /// Per row of the dataset: `test`, or `train` with the fold that validates it (none for the first temporal block).
-    pub fn assignment(&self) -> Vec<(&'static str, Option<usize>)> {
-        let n_rows = self.train.dataset().n_rows();
-        let mut assignment = vec![("train", None); n_rows];
+    pub fn assignment(&self) -> impl Iterator<Item = (&'static str, Option<usize>)> {
+        const TEST: u32 = u32::MAX;
+        const NO_FOLD: u32 = u32::MAX - 1;
+        let mut assignment = vec![NO_FOLD; self.train.dataset().n_rows()];
         for &row in self.test.rows() {
-            assignment[row as usize] = ("test", None);
+            assignment[row as usize] = TEST;
         }
         for (fold_idx, fold) in self.folds.iter().enumerate() {
             for &row in fold.held_out.rows() {
-                assignment[row as usize].1 = Some(fold_idx);
+                assignment[row as usize] = fold_idx as u32;
             }
         }
-        assignment
+        assignment.into_iter().map(|fold| match fold {
+            TEST => ("test", None),
+            NO_FOLD => ("train", None),
+            fold => ("train", Some(fold as usize)),
+        })
     }
 }
 
