@@ -27,8 +27,9 @@ use fraudml::cli::config;
 use fraudml::scoring::matrix::FeatureMatrix;
 use fraudml::scoring::model::{Classifier, Model};
 use fraudml::training::config::{ForestConfig, Protocol};
-use fraudml::training::fit::forest::{BinnedMatrix, SplitKind, grow_binned};
+use fraudml::training::fit::forest::{SplitKind, grow_binned};
 use fraudml::training::fit::score_parallel;
+use fraudml::training::mapped::Storage;
 use fraudml::training::prepare::prepare;
 use fraudml::training::progress::Silent;
 use fraudml::training::read;
@@ -290,7 +291,7 @@ fn grow_fraudml(task: Task, kind: SplitKind, rows: Rows) -> Result<(Fitted, f64)
     let (matrix, labels) = rows.into_matrix();
     let set = training_set(Arc::new(matrix), labels);
     let start = Instant::now();
-    let binned = BinnedMatrix::new(set.matrix(), config.bins);
+    let binned = set.binned(config.bins).expect("bins in memory");
     let binned_s = start.elapsed().as_secs_f64();
     let grown = grow_binned(&config, kind, &binned, &set, Seed::new(task.seed), &Silent);
     Ok((Fitted::Fraudml(Model::Forest(grown.map_err(|error| error.to_string())?.forest)), binned_s))
@@ -353,14 +354,15 @@ fn prepare_folder(options: &Options) -> Result<(), Error> {
     let loaded = config::load(Path::new(options.text("config")?), &sets, &[])
         .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>())?;
     let config = loaded.config;
-    let data = read::read(&config.data, &Silent).map_err(|error| error.to_string())?;
+    let data = read::read(&config.data, &Storage::in_memory(), &Silent).map_err(|error| error.to_string())?;
     let part = split(&data.dataset, &config.split, Protocol::Random, Seed::new(config.seed))
         .map_err(|error| error.to_string())?;
-    let prepared = prepare(&config.preprocess, &part.train, &part.test).map_err(|error| error.to_string())?;
+    let prepared = prepare(&config.preprocess, &part.train, &part.test, &Storage::in_memory())
+        .map_err(|error| error.to_string())?;
     let train = prepared.train.matrix();
     let (n_rows, n_features) = (data.dataset.n_rows(), train.n_features());
     let mut bytes = vec![0; n_rows * n_features * 4];
-    let sides = [(part.train.rows(), &**train), (part.test.rows(), &prepared.held_out.matrix)];
+    let sides = [(part.train.rows(), &**train), (part.test.rows(), &prepared.held_out.matrix())];
     for (&row, values) in sides.iter().flat_map(|(rows, matrix)| rows.iter().zip(matrix.rows())) {
         let place = &mut bytes[row as usize * n_features * 4..][..n_features * 4];
         for (place, value) in place.as_chunks_mut::<4>().0.iter_mut().zip(values) {

@@ -7,6 +7,7 @@ pub mod schema;
 pub mod record;
 pub mod table;
 pub mod matrix;
+pub mod packed;
 pub mod preprocessor;
 pub mod model;
 pub mod bundle;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::ScoringError;
 use super::matrix::FeatureMatrix;
+use super::packed::{Encoding, Packed};
 use super::record::{Record, Value};
 use super::schema::{ColumnKind, Schema};
 use super::table::{Cells, Table};
@@ -188,38 +189,35 @@ impl Preprocessor {
         self.columns.iter().zip(features).map(|(column, value)| encode_cell(column, value)).collect()
     }
 
-    /// Prepares the given rows of a table. The table must hold every kept column with its kind.
-    pub fn apply(&self, table: &Table, rows: &[u32]) -> Result<FeatureMatrix, ScoringError> {
-        let n_features = self.columns.len();
-        let mut values = vec![0f32; rows.len() * n_features];
-        for (feature_idx, column) in self.columns.iter().enumerate() {
+    /// Binds the preparation to the columns of a table, which must hold every kept column with its kind.
+    pub fn bind(&self, table: &Table) -> Result<PreparedColumns, ScoringError> {
+        let bind_one = |column: &FrozenColumn| {
             let cells = table.column(column.name()).ok_or_else(|| {
                 ScoringError::new(format!("column `{}` is missing from the data", column.name())).field(column.name())
             })?;
-            let out = values[feature_idx..].iter_mut().step_by(n_features).zip(rows);
             match (column, cells) {
-                (FrozenColumn::Numeric(column), Cells::Numeric(numbers)) => {
-                    for (value, &row) in out {
-                        let number = Some(numbers[row as usize]).filter(|number| !number.is_nan());
-                        *value = column.encode(column.impute(number));
-                    }
-                }
+                (FrozenColumn::Numeric(column), Cells::Numeric(numbers)) => Ok(PreparedColumn::number(column, numbers)),
                 (FrozenColumn::Categorical(column), Cells::Categorical { codes, levels }) => {
                     let encode = |level: Option<&str>| column.encode(&column.impute(self.text_case, level));
-                    let by_code: Vec<f32> =
-                        std::iter::once(encode(None)).chain(levels.iter().map(|level| encode(Some(level)))).collect();
-                    for (value, &row) in out {
-                        *value = by_code[codes[row as usize] as usize];
-                    }
+                    let by_level = levels.iter().map(|level| encode(Some(level)));
+                    Ok(PreparedColumn::ByItem(codes.clone(), std::iter::once(encode(None)).chain(by_level).collect()))
                 }
                 _ => {
                     let message = format!("column `{}` is not {:?} in the data", column.name(), column.kind());
-                    return Err(ScoringError::new(message.to_lowercase()).field(column.name()));
+                    Err(ScoringError::new(message.to_lowercase()).field(column.name()))
                 }
             }
-        }
-        let nominal = self.columns.iter().map(|column| matches!(column, FrozenColumn::Categorical(_))).collect();
-        Ok(FeatureMatrix::new(self.feature_names(), values).with_nominal(nominal))
+        };
+        Ok(PreparedColumns {
+            columns: self.columns.iter().map(bind_one).collect::<Result<_, _>>()?,
+            names: self.feature_names(),
+            nominal: self.columns.iter().map(|column| matches!(column, FrozenColumn::Categorical(_))).collect(),
+        })
+    }
+
+    /// Prepares the given rows of a table.
+    pub fn apply(&self, table: &Table, rows: &[u32]) -> Result<FeatureMatrix, ScoringError> {
+        Ok(self.bind(table)?.matrix(rows))
     }
 
     /// The bytes of `preprocessor.json`: readable, one column per line group, the same bytes for the same content.
@@ -260,6 +258,89 @@ impl Preprocessor {
     }
 }
 
+/// A table's columns as the preparation sees them: any rows of any feature without a matrix of all.
+#[derive(Debug, Clone)]
+pub struct PreparedColumns {
+    columns: Vec<PreparedColumn>,
+    names: Arc<[String]>,
+    nominal: Arc<[bool]>,
+}
+
+#[derive(Debug, Clone)]
+enum PreparedColumn {
+    /// What each packed item becomes, computed once.
+    ByItem(Packed, Vec<f32>),
+    ByNumber(Packed, Numeric),
+}
+
+impl PreparedColumn {
+    fn number(column: &Numeric, numbers: &Packed) -> PreparedColumn {
+        match numbers.encoding() {
+            Encoding::Whole { base, n_items } if n_items as usize <= numbers.n_rows().min(0xffff) => {
+                let known = (0..n_items).map(|item| Some(base + f64::from(item)));
+                let encode = |number| column.encode(column.impute(number));
+                PreparedColumn::ByItem(numbers.clone(), std::iter::once(None).chain(known).map(encode).collect())
+            }
+            _ => PreparedColumn::ByNumber(numbers.clone(), column.clone()),
+        }
+    }
+
+    /// Writes the cells of `rows` to `out[0]`, `out[stride]`, ..
+    fn fill(&self, rows: &[u32], out: &mut [f32], stride: usize) {
+        let rows = rows.iter().copied();
+        let mut at = 0;
+        let mut put = |value: f32| {
+            out[at] = value;
+            at += stride;
+        };
+        match self {
+            PreparedColumn::ByItem(items, values) => items.items(rows, |item| put(values[item as usize])),
+            PreparedColumn::ByNumber(numbers, column) => numbers.numbers(rows, |number| {
+                put(column.encode(column.impute(Some(number).filter(|number| !number.is_nan()))));
+            }),
+        }
+    }
+}
+
+/// Rows written together, so that their part of the matrix stays in the cache while columns are walked.
+const ROWS_PER_TILE: usize = 64;
+
+impl PreparedColumns {
+    pub fn n_features(&self) -> usize {
+        self.columns.len()
+    }
+
+    pub fn is_nominal(&self, feature: usize) -> bool {
+        self.nominal[feature]
+    }
+
+    /// One feature of the given rows.
+    pub fn fill_column(&self, feature: usize, rows: &[u32], column: &mut [f32]) {
+        self.columns[feature].fill(rows, column, 1);
+    }
+
+    /// `rows.len() x n_features`, row after row.
+    pub fn fill_rows(&self, rows: &[u32], values: &mut [f32]) {
+        let n_features = self.n_features();
+        for (rows, values) in rows.chunks(ROWS_PER_TILE).zip(values.chunks_mut(ROWS_PER_TILE * n_features)) {
+            for (feature, column) in self.columns.iter().enumerate() {
+                column.fill(rows, &mut values[feature..], n_features);
+            }
+        }
+    }
+
+    /// A matrix of `rows.len() x n_features` values already prepared.
+    pub fn matrix_of(&self, values: Vec<f32>) -> FeatureMatrix {
+        FeatureMatrix::new(self.names.clone(), values).with_nominal(self.nominal.clone())
+    }
+
+    pub fn matrix(&self, rows: &[u32]) -> FeatureMatrix {
+        let mut values = vec![0f32; rows.len() * self.n_features()];
+        self.fill_rows(rows, &mut values);
+        self.matrix_of(values)
+    }
+}
+
 fn encode_cell(column: &FrozenColumn, value: &Value) -> Result<f32, ScoringError> {
     match (column, value) {
         (FrozenColumn::Numeric(column), Value::Number(number)) => Ok(column.encode(Some(*number))),
@@ -269,6 +350,60 @@ fn encode_cell(column: &FrozenColumn, value: &Value) -> Result<f32, ScoringError
             let expected = if column.kind() == ColumnKind::Numeric { "a number" } else { "a text" };
             let message = format!("feature `{}`: expected {expected}", column.name());
             Err(ScoringError::new(message).field(column.name()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn preprocessor(fill: Option<f64>) -> Preprocessor {
+        let number = |name: &str, spread| {
+            let scale = Scale { center: 0.3, spread };
+            FrozenColumn::Numeric(Numeric { name: name.into(), fill, scale })
+        };
+        let labels = ["AMEX", "VISA"].map(String::from).to_vec();
+        let scale = Scale { center: 1.5, spread: 0.7 };
+        let card = Categorical { name: "card".into(), fill: "VISA".into(), labels, scale };
+        let columns = vec![number("whole", 3.7), number("real", 1e-7), FrozenColumn::Categorical(card)];
+        Preprocessor { format: Preprocessor::FORMAT, text_case: TextCase::Upper, columns, dropped: Vec::new() }
+    }
+
+    /// Columns, rows and blocks of them have the bits that a record of the same row gets.
+    #[test]
+    fn a_table_is_prepared_as_its_records() {
+        let n_rows = 300;
+        let at = |row: usize| (row * 7919) % 211;
+        let whole: Vec<f64> = (0..n_rows).map(|row| if at(row) < 20 { f64::NAN } else { at(row) as f64 }).collect();
+        let real: Vec<f64> =
+            (0..n_rows).map(|row| if row % 9 == 0 { f64::NAN } else { 0.1 * at(row) as f64 }).collect();
+        let codes: Vec<u32> = (0..n_rows).map(|row| (at(row) % 4) as u32).collect();
+        let mut table = Table::new(n_rows);
+        table.push("card", Cells::categorical(&codes, ["visa", "Amex", "other"].map(String::from).to_vec()));
+        table.push("real", Cells::numeric(&real));
+        table.push("whole", Cells::numeric(&whole));
+        let rows: Vec<u32> = (0..n_rows as u32).rev().step_by(2).collect();
+        for fill in [None, Some(2.25)] {
+            let preprocessor = preprocessor(fill);
+            let schema = Schema { id: None, columns: table.schema_columns() };
+            let positions = preprocessor.positions(&schema).unwrap();
+            let columns = preprocessor.bind(&table).unwrap();
+            assert!(matches!(columns.columns[0], PreparedColumn::ByItem(..)), "one is looked up");
+            assert!(matches!(columns.columns[1], PreparedColumn::ByNumber(..)), "one is computed");
+            let matrix = columns.matrix(&rows);
+            let mut column = vec![0.0; rows.len()];
+            for (at, &row) in rows.iter().enumerate() {
+                let values = table.columns().map(|(_, cells)| cells.value(row as usize)).collect();
+                let record = Record { id: serde_json::Value::Null, values };
+                let online = preprocessor.encode(&preprocessor.transform(&positions, &record)).unwrap();
+                let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+                assert_eq!(bits(matrix.row(at)), bits(&online), "row {row}");
+            }
+            for feature in 0..columns.n_features() {
+                columns.fill_column(feature, &rows, &mut column);
+                assert!(column.iter().zip(matrix.rows()).all(|(a, row)| a.to_bits() == row[feature].to_bits()));
+            }
         }
     }
 }

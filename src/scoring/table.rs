@@ -1,21 +1,31 @@
-//! Raw columns held by column: f64 with NaN for missing, or codes into a dictionary of levels.
+//! Raw columns held by column, each packed losslessly: numbers with NaN for missing, or codes into a dictionary of
+//! levels.
 //!
 //! Shapes: every column has `n_rows` cells. The dictionary of a categorical column is storage, not knowledge: label
 //! codes are learned from training rows alone.
 
+use super::packed::Packed;
 use super::record::Value;
 use super::schema::{Column, ColumnKind};
 
 /// The cells of one column.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Cells {
     /// Missing is NaN; infinities never occur.
-    Numeric(Vec<f64>),
-    /// `codes[row]` is 0 for missing, else `levels[code - 1]`.
-    Categorical { codes: Vec<u32>, levels: Vec<String> },
+    Numeric(Packed),
+    /// The item of a row is 0 for missing, else its level is `levels[item - 1]`.
+    Categorical { codes: Packed, levels: Vec<String> },
 }
 
 impl Cells {
+    pub fn numeric(numbers: &[f64]) -> Cells {
+        Cells::Numeric(Packed::of(numbers))
+    }
+
+    pub fn categorical(codes: &[u32], levels: Vec<String>) -> Cells {
+        Cells::Categorical { codes: Packed::of_codes(codes, levels.len()), levels }
+    }
+
     pub fn kind(&self) -> ColumnKind {
         match self {
             Cells::Numeric(_) => ColumnKind::Numeric,
@@ -23,22 +33,23 @@ impl Cells {
         }
     }
 
-    /// One cell as a value.
-    pub fn value(&self, row: usize) -> Value {
+    pub fn packed(&self) -> &Packed {
         match self {
-            Cells::Numeric(numbers) if numbers[row].is_nan() => Value::Missing,
-            Cells::Numeric(numbers) => Value::Number(numbers[row]),
-            Cells::Categorical { codes, levels } => match codes[row] {
-                0 => Value::Missing,
-                code => Value::Text(levels[code as usize - 1].clone()),
-            },
+            Cells::Numeric(packed) | Cells::Categorical { codes: packed, .. } => packed,
         }
     }
 
-    pub fn is_missing(&self, row: usize) -> bool {
+    /// One cell as a value.
+    pub fn value(&self, row: usize) -> Value {
         match self {
-            Cells::Numeric(numbers) => numbers[row].is_nan(),
-            Cells::Categorical { codes, .. } => codes[row] == 0,
+            Cells::Numeric(numbers) => match numbers.number(row) {
+                number if number.is_nan() => Value::Missing,
+                number => Value::Number(number),
+            },
+            Cells::Categorical { codes, levels } => match codes.item(row) {
+                0 => Value::Missing,
+                code => Value::Text(levels[code as usize - 1].clone()),
+            },
         }
     }
 }
@@ -59,11 +70,7 @@ impl Table {
 
     /// Appends a column. A column of another length is a bug of the caller.
     pub fn push(&mut self, name: impl Into<String>, cells: Cells) {
-        let n_cells = match &cells {
-            Cells::Numeric(numbers) => numbers.len(),
-            Cells::Categorical { codes, .. } => codes.len(),
-        };
-        assert_eq!(n_cells, self.n_rows, "every column of a table has one cell per row");
+        assert_eq!(cells.packed().n_rows(), self.n_rows, "every column of a table has one cell per row");
         self.names.push(name.into());
         self.cells.push(cells);
     }
@@ -74,6 +81,11 @@ impl Table {
 
     pub fn n_columns(&self) -> usize {
         self.cells.len()
+    }
+
+    /// Bytes of all cells, wherever they lie.
+    pub fn n_bytes(&self) -> usize {
+        self.cells.iter().map(|cells| cells.packed().n_bytes()).sum()
     }
 
     pub fn columns(&self) -> impl Iterator<Item = (&str, &Cells)> {

@@ -12,7 +12,8 @@ use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, ErrorKind, Result};
 
 use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
-use super::fit::{Learner, score_parallel};
+use super::fit::{Learner, score_rows, score_set};
+use super::mapped::Storage;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Progress, Unit};
 use super::read::ReadData;
@@ -136,6 +137,7 @@ pub fn fit_all(
     data: &ReadData,
     splits: &[Split],
     store: &CellStore,
+    storage: &Storage,
     timings: &mut Vec<Timing>,
     progress: &dyn Progress,
 ) -> Result<()> {
@@ -147,7 +149,7 @@ pub fn fit_all(
     progress.begin(Unit::Cells, "cells", n_missing as u64);
     for split in splits {
         for part in split.parts() {
-            let work = PartOfGrid { config, data, split, part, store, progress };
+            let work = PartOfGrid { config, data, split, part, store, storage, progress };
             work.fit(timings)?;
         }
     }
@@ -161,6 +163,7 @@ struct PartOfGrid<'a> {
     split: &'a Split,
     part: Part,
     store: &'a CellStore,
+    storage: &'a Storage,
     progress: &'a dyn Progress,
 }
 
@@ -194,7 +197,7 @@ impl PartOfGrid<'_> {
             return Ok(());
         }
         let (train, held_out) = self.split.rows(self.part);
-        let prepared = prepare(&self.config.preprocess, train, held_out)?;
+        let prepared = prepare(&self.config.preprocess, train, held_out, self.storage)?;
         for case in cases {
             let seed = self.seed().derive(&format!("case {}", case.name), 0);
             let (set, report) = resample(&case.case, &prepared.train, seed, self.progress)?;
@@ -227,20 +230,17 @@ impl PartOfGrid<'_> {
             _ => Error { message: format!("{}: {}", self.name(case, model), error.message), ..error },
         };
         let fitted = model.model.fit(set, seed, self.progress).map_err(place)?;
-        let scores = score_parallel(&fitted.model, &prepared.held_out.matrix);
-        let train_scores = score_parallel(&fitted.model, prepared.train.matrix());
+        let (columns, rows) = prepared.held_out.columns();
+        let scores = score_rows(&fitted.model, columns, rows);
+        let train_scores = score_set(&fitted.model, &prepared.train);
         let (_, held_out) = self.split.rows(self.part);
         let ids = &self.data.dataset.ids;
         let is_final = self.part == Part::Final;
         let frozen = is_final
             .then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });
-        let shares = set
-            .matrix()
-            .names()
-            .iter()
-            .cloned()
-            .zip(fitted.impurity_importance)
-            .filter(|(_, share)| is_final && share.is_finite());
+        let names = prepared.preprocessor.feature_names();
+        let shares =
+            names.iter().cloned().zip(fitted.impurity_importance).filter(|(_, share)| is_final && share.is_finite());
         let (out_of_bag, out_of_bag_undefined) = out_of_bag(prepared.train.labels(), &fitted.out_of_bag, resampling);
         let cell = Cell {
             format: 1,
@@ -249,7 +249,7 @@ impl PartOfGrid<'_> {
             model: model.name.clone(),
             case: case.name.clone(),
             part: self.part.to_string(),
-            n_features: set.matrix().n_features(),
+            n_features: set.n_features(),
             metrics: measure(&prepared.held_out.labels, &scores),
             train_recall: recall_at_half(prepared.train.labels(), &train_scores),
             resampling: resampling.clone(),
@@ -259,22 +259,25 @@ impl PartOfGrid<'_> {
             out_of_bag_undefined,
             model_bytes: frozen.as_ref().map(|frozen| frozen.model.len() as u64),
         };
-        let row_ids = held_out.rows().iter().map(|&row| ids[row as usize].clone()).collect();
+        let row_ids = held_out.rows().iter().map(|&row| ids.get(row as usize).into_owned()).collect();
         let scores = Scores { row_ids, labels: prepared.held_out.labels.clone(), scores };
         self.store.publish(&cell, &scores, frozen.as_ref())?;
-        let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &prepared.held_out.matrix)).flatten();
+        let timed = || columns.matrix(&rows[..rows.len().min(TIMED_ROWS)]);
+        let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &timed())).flatten();
         Ok((cell.key, row_microseconds))
     }
 }
 
 /// The median time to score one row by itself, over at most a thousand rows.
+const TIMED_ROWS: usize = 1000;
+
 fn row_microseconds(model: &Model, matrix: &FeatureMatrix) -> Option<f64> {
     let timed = |row: &[f32]| {
         let started = std::time::Instant::now();
         std::hint::black_box(model.score_row(std::hint::black_box(row)));
         started.elapsed().as_secs_f64() * 1e6
     };
-    let mut times: Vec<f64> = matrix.rows().take(1000).map(timed).collect();
+    let mut times: Vec<f64> = matrix.rows().map(timed).collect();
     times.sort_unstable_by(f64::total_cmp);
     times.get(times.len() / 2).copied()
 }

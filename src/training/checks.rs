@@ -2,14 +2,13 @@
 //! is not finished yet counts.
 
 use super::cells::{PlannedCell, plan};
-use super::config::{Case, Config, NamedCase};
+use super::config::{Case, Config, ModelConfig, NamedCase};
 use super::error::{Error, Result};
 use super::progress::Progress;
 use super::read::ReadData;
 use super::resample::{LIMIT_HOURS, estimate};
 use super::run_dir::CellStore;
 use super::split::{Part, Split};
-use crate::scoring::table::Cells;
 
 /// Fails cheaply what would fail late, and says what the slow cases will cost.
 pub fn before_fitting(
@@ -70,12 +69,33 @@ fn check_neighbours(
     Ok(())
 }
 
-/// Says the peak it expects, and refuses what is above the memory that is free.
+/// Says the peak it expects; refuses what is above the memory that is free, and a budget that can't be kept.
 fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &dyn Progress) -> Result<()> {
-    let bytes = memory_estimate(config, data, splits);
+    let need = Need::of(config, data, splits);
     let gigabytes = |bytes: f64| bytes / 1e9;
-    if bytes > 1e9 {
+    let budget = config.limits.memory_budget.map(|bytes| bytes as f64);
+    if let Some(budget) = budget.filter(|&budget| need.always > budget) {
+        let message = format!(
+            "`limits.memory_budget` is {:.2} GB, but the run needs about {:.2} GB beside columns and bins",
+            gigabytes(budget),
+            gigabytes(need.always)
+        );
+        return Err(Error::permanent(message).hint(match need.matrices {
+            true => {
+                "mlp, logistic and `smote-tomek` work on a matrix in memory: leave them out with `--only`, or raise it"
+            }
+            false => "that is for labels, row numbers and scores: raise it, or use fewer rows",
+        }));
+    }
+    let bytes = need.always + budget.map_or(need.spillable, |budget| need.spillable.min(budget));
+    if need.always + need.spillable > 1e9 {
         progress.say(&format!("about {:.1} GB of memory will be needed", gigabytes(bytes)));
+    }
+    if bytes < need.always + need.spillable {
+        let on_disk = gigabytes(need.spillable);
+        progress.say(&format!(
+            "columns and bins, up to {on_disk:.1} GB, exceed the budget and lie on disk while the run lasts"
+        ));
     }
     match available_memory() {
         Some(available) if bytes > available => Err(Error::permanent(format!(
@@ -83,24 +103,55 @@ fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &d
             gigabytes(bytes),
             gigabytes(available)
         ))
-        .hint("leave out `smote-tomek` or columns (`data.columns: { V*: drop }`), or use fewer rows")),
+        .hint(match need.matrices {
+            true => "leave out `smote-tomek`, mlp and logistic with `--only`, or columns (`data.columns: { V*: drop }`), or use fewer rows",
+            false => "set `limits.memory_budget`, leave out columns (`data.columns: { V*: drop }`), or use fewer rows",
+        })),
         _ => Ok(()),
     }
 }
 
-/// Raw columns, the largest part prepared (training and held-out rows as f32), its bins, and for SMOTE the enlarged
-/// matrix twice. Upper bounds: no column is assumed to be dropped.
-fn memory_estimate(config: &Config, data: &ReadData, splits: &[Split]) -> f64 {
-    let (n_rows, table) = (data.dataset.n_rows() as f64, &data.dataset.table);
-    let raw: f64 = table.columns().map(|(_, cells)| if matches!(cells, Cells::Numeric(_)) { 8.0 } else { 4.0 }).sum();
-    let largest = splits.iter().map(|split| split.train.n_rows()).max().unwrap_or_default() as f64;
-    let n_features = table.n_columns() as f64;
-    let enlarged = |case: &NamedCase| match &case.case {
-        Case::SmoteTomek { target, .. } => largest + target.n_minority(largest as usize) as f64,
-        _ => 0.0,
-    };
-    let smote = config.imbalance.iter().map(enlarged).fold(0.0, f64::max);
-    raw * n_rows + n_features * (4.0 * n_rows + largest.max(smote) + 8.0 * smote)
+/// Bytes a run needs. Upper bounds: no column is assumed to be dropped.
+struct Need {
+    /// Raw columns as they are packed, and the largest part's bins by column and by row.
+    spillable: f64,
+    /// What every row takes, and matrices.
+    always: f64,
+    matrices: bool,
+}
+
+/// Label, id, time, splits, weights, scores and the samples of the trees that grow at once.
+const BYTES_PER_ROW: f64 = 100.0;
+
+fn bins(model: &ModelConfig) -> Option<usize> {
+    match model {
+        ModelConfig::RandomForest(forest) | ModelConfig::ExtraTrees(forest) => Some(forest.bins),
+        ModelConfig::Mlp(_) | ModelConfig::Logistic => None,
+    }
+}
+
+impl Need {
+    fn of(config: &Config, data: &ReadData, splits: &[Split]) -> Need {
+        let (n_rows, table) = (data.dataset.n_rows() as f64, &data.dataset.table);
+        let largest = splits.iter().map(|split| split.train.n_rows()).max().unwrap_or_default() as f64;
+        let n_features = table.n_columns() as f64;
+        let enlarged = |case: &NamedCase| match &case.case {
+            Case::SmoteTomek { target, .. } => largest + target.n_minority(largest as usize) as f64,
+            _ => 0.0,
+        };
+        let smote = config.imbalance.iter().map(enlarged).fold(0.0, f64::max);
+        let mut bins: Vec<usize> = config.models.iter().filter_map(|model| bins(&model.model)).collect();
+        let on_matrix = bins.len() < config.models.len();
+        bins.sort_unstable();
+        bins.dedup();
+        let matrix = if on_matrix || smote > 0.0 { largest } else { 0.0 };
+        Need {
+            spillable: table.n_bytes() as f64 + 2.0 * n_features * bins.len() as f64 * (largest + smote),
+            // SMOTE holds the enlarged matrix beside what it is made of.
+            always: BYTES_PER_ROW * n_rows + 4.0 * n_features * (matrix + 2.0 * smote),
+            matrices: matrix > 0.0,
+        }
+    }
 }
 
 /// `MemAvailable` of Linux, in bytes; nothing elsewhere.

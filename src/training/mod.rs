@@ -7,9 +7,11 @@ pub mod pipeline;
 
 pub mod config;
 pub mod error;
+pub mod mapped;
 pub mod progress;
 pub mod rows;
 pub mod seed;
+pub mod texts;
 
 pub mod synth;
 

@@ -10,6 +10,7 @@ use super::config::{Config, NamedModel};
 use super::error::{Error, Result};
 use super::evaluate::{Permuting, permutation_importance};
 use super::explore::{self, Eda};
+use super::mapped::Storage;
 use super::outcome::{Outcome, PERMUTATION_FILE, assemble};
 use super::progress::Progress;
 use super::report::RunReport;
@@ -34,7 +35,8 @@ pub struct Trained {
 /// The whole offline phase; continues what is unfinished. `resolved` is the config as YAML, kept with the run.
 pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
     let store = open_outputs(config)?;
-    let data = read::read(&config.data, progress)?;
+    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
+    let data = read::read(&config.data, &storage, progress)?;
     let splits = split_all(config, &data)?;
     checks::before_fitting(config, &data, &splits, &store, progress)?;
     let mut run = Run::open(config, &data)?;
@@ -43,7 +45,7 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     run.write_splits(&data, &splits)?;
     run.write_cells(&plan(config, &data, &splits))?;
     let mut timings = Vec::new();
-    let fitted = fit_all(config, &data, &splits, &store, &mut timings, progress);
+    let fitted = fit_all(config, &data, &splits, &store, &storage, &mut timings, progress);
     run.append_timings(&timings)?;
     fitted?;
     run.file.dropped = dropped_columns(&run, &store)?;
@@ -64,7 +66,7 @@ pub fn evaluate(run: &Run) -> Result<(PathBuf, RunReport)> {
 
 /// Reads and profiles the data alone; writes `eda.json` where `train` would.
 pub fn explore(config: &Config, progress: &dyn Progress) -> Result<(PathBuf, Eda)> {
-    let data = read::read(&config.data, progress)?;
+    let data = read::read(&config.data, &Storage::in_memory(), progress)?;
     let eda = explore::explore(&data.dataset);
     let path = config.output.reports.join(run_id(config, &data)).join("eda.json");
     write_atomic(&path, &to_json(&eda))?;

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Error, Result};
-use super::fit::score_parallel;
+use super::fit::score_rows;
 use super::progress::Progress;
 use super::read::{Unlabelled, read_unlabelled};
 use super::run::csv_field;
@@ -134,15 +134,17 @@ pub fn predict_csv(
     let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
     let mut scored = Vec::with_capacity(rows.len());
     // Blocks, so that a large file needs its table and little more.
-    for (block, ids) in rows.chunks(65_536).zip(ids.chunks(65_536)) {
-        let matrix = bundle.preprocessor.apply(&table, block)?;
-        let scores = score_parallel(&bundle.model, &matrix);
+    let columns = bundle.preprocessor.bind(&table)?;
+    for block in rows.chunks(65_536) {
+        let scores = score_rows(&bundle.model, &columns, block);
         if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
-            return Err(Error::permanent(format!("row with id `{}`: the numbers overflow in the model", ids[at])));
+            let id = ids.get(block[at] as usize);
+            return Err(Error::permanent(format!("row with id `{id}`: the numbers overflow in the model")));
         }
-        let mut reasons = explainer.map(|explainer| explainer.reasons_of_all(&matrix)).transpose()?.map(Vec::into_iter);
-        scored.extend(ids.iter().zip(scores).map(|(id, score)| ScoredRow {
-            id: id.clone(),
+        let explain = |explainer: &Explainer| explainer.reasons_of_all(&columns.matrix(block));
+        let mut reasons = explainer.map(explain).transpose()?.map(Vec::into_iter);
+        scored.extend(block.iter().zip(scores).map(|(&row, score)| ScoredRow {
+            id: ids.get(row as usize).into_owned(),
             score,
             is_fraud: scorer.is_fraud(score),
             reasons: reasons.as_mut().and_then(Iterator::next),

@@ -1,13 +1,14 @@
-//! Prepare: a preprocessor is fitted on training rows and applied to both sides of a part.
-
-use std::sync::Arc;
+//! Prepare: a preprocessor is fitted on training rows and bound to the columns of both sides of a part.
+//!
+//! No value is computed yet: learners ask for columns, bins or a matrix, and rows are scored in blocks that come and go.
 
 use super::config::PreprocessConfig;
 use super::error::Result;
 use super::fit::preprocessor::fit;
+use super::mapped::Storage;
 use super::rows::{HeldOutRows, TrainRows, TrainingSet};
 use crate::scoring::matrix::FeatureMatrix;
-use crate::scoring::preprocessor::Preprocessor;
+use crate::scoring::preprocessor::{PreparedColumns, Preprocessor};
 
 /// One part of a split, prepared: only `train` can be learned from.
 #[derive(Debug)]
@@ -21,18 +22,105 @@ pub struct Prepared {
 /// Prepared rows that may only be scored and measured.
 #[derive(Debug)]
 pub struct HeldOutMatrix {
-    pub matrix: FeatureMatrix,
+    columns: PreparedColumns,
+    rows: HeldOutRows,
     pub labels: Vec<u8>,
 }
 
+impl HeldOutMatrix {
+    /// All rows as a matrix, made anew at every call: scoring goes block by block instead.
+    pub fn matrix(&self) -> FeatureMatrix {
+        self.columns.matrix(self.rows.rows())
+    }
+
+    /// What a block of rows is prepared from.
+    pub(in crate::training) fn columns(&self) -> (&PreparedColumns, &[u32]) {
+        (&self.columns, self.rows.rows())
+    }
+}
+
 /// Fits on `train` alone.
-pub fn prepare(config: &PreprocessConfig, train: &TrainRows, held_out: &HeldOutRows) -> Result<Prepared> {
+pub fn prepare(
+    config: &PreprocessConfig,
+    train: &TrainRows,
+    held_out: &HeldOutRows,
+    storage: &Storage,
+) -> Result<Prepared> {
     let preprocessor = fit(config, train)?;
-    let train_matrix = Arc::new(preprocessor.apply(train.table(), train.rows())?);
-    let matrix = preprocessor.apply(held_out.table(), held_out.rows())?;
+    let columns = preprocessor.bind(train.table())?;
     Ok(Prepared {
-        train: TrainingSet::of_all_rows(train_matrix, train.labels()),
-        held_out: HeldOutMatrix { matrix, labels: held_out.labels() },
+        train: TrainingSet::of_columns(columns, train, storage),
+        held_out: HeldOutMatrix {
+            columns: preprocessor.bind(held_out.table())?,
+            rows: held_out.clone(),
+            labels: held_out.labels(),
+        },
         preprocessor,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::scoring::model::Model;
+    use crate::scoring::model::logistic::Logistic;
+    use crate::scoring::preprocessor::TextCase;
+    use crate::scoring::table::{Cells, Table};
+    use crate::training::config::{ImputeNumeric, ScaleKind};
+    use crate::training::fit::forest::BinnedMatrix;
+    use crate::training::fit::{score_parallel, score_set};
+    use crate::training::rows::Dataset;
+    use crate::training::texts::Texts;
+
+    /// Columns, bins and scores of a set whose matrix nobody asked for are those of the matrix, wherever bins lie.
+    #[test]
+    fn a_set_of_columns_is_the_set_of_its_matrix() {
+        let n_rows = 9000;
+        let at = |row: usize, prime: usize| ((row * prime) % 997) as f64;
+        let real: Vec<f64> = (0..n_rows).map(|row| at(row, 31) / 7.0).collect();
+        let whole: Vec<f64> =
+            (0..n_rows).map(|row| if row % 5 == 0 { f64::NAN } else { at(row, 17) % 300.0 }).collect();
+        let codes: Vec<u32> = (0..n_rows).map(|row| (row % 4) as u32).collect();
+        let mut table = Table::new(n_rows);
+        table.push("real", Cells::numeric(&real));
+        table.push("whole", Cells::numeric(&whole));
+        table.push("card", Cells::categorical(&codes, ["a", "b", "c"].map(String::from).to_vec()));
+        let labels = (0..n_rows).map(|row| u8::from(row % 10 == 0)).collect();
+        let dataset = Arc::new(Dataset { table, labels, ids: Texts::row_numbers(n_rows), times: None });
+        let (train, held_out) = (0..n_rows as u32).partition(|row| row % 7 != 3);
+        let (train, held_out) = (TrainRows::new(dataset.clone(), train), HeldOutRows::new(dataset, held_out));
+        let config = PreprocessConfig {
+            missing_above: None,
+            drop_constant: true,
+            impute_numeric: ImputeNumeric::None,
+            text_case: TextCase::Keep,
+            scale: ScaleKind::Standard,
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::new(Some(0), folder.path());
+        let Prepared { train: set, held_out: out, preprocessor } =
+            prepare(&config, &train, &held_out, &storage).unwrap();
+
+        let binned = set.binned(100).unwrap();
+        assert!(Arc::ptr_eq(&binned, &set.with_entries(vec![1], vec![0], vec![1.0]).binned(100).unwrap()), "bins once");
+        let model = Model::Logistic(Logistic { coefficients: vec![0.5, 0.0, -1.0], intercept: 0.1 });
+        let scores = score_set(&model, &set);
+        assert!(set.made_matrix().is_none(), "no matrix was needed");
+
+        let matrix = Arc::new(preprocessor.apply(train.table(), train.rows()).unwrap());
+        let bits = |matrix: &FeatureMatrix| matrix.values().iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(set.matrix()), bits(&matrix));
+        assert_eq!(bits(&out.matrix()), bits(&preprocessor.apply(held_out.table(), held_out.rows()).unwrap()));
+        let plain = |scores: Vec<f32>| scores.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        assert_eq!(plain(scores), plain(score_parallel(&model, &matrix)));
+        let of_matrix = TrainingSet::of_all_rows(matrix, train.labels());
+        for feature in 0..3 {
+            assert_eq!(set.is_nominal(feature), of_matrix.is_nominal(feature));
+            assert_eq!(binned.bins(feature), of_matrix.binned(100).unwrap().bins(feature));
+            let codes = |binned: &BinnedMatrix| binned.by_column().column(feature)[..n_rows].to_vec();
+            assert_eq!(codes(&binned), codes(&of_matrix.binned(100).unwrap()));
+        }
+    }
 }

@@ -132,7 +132,7 @@ impl Run {
             let mut csv = String::from("row_id,part,fold\n");
             for (id, (part, fold)) in data.dataset.ids.iter().zip(split.assignment()) {
                 let fold = fold.map_or(String::new(), |fold| fold.to_string());
-                csv.push_str(&format!("{},{part},{fold}\n", csv_field(id)));
+                csv.push_str(&format!("{},{part},{fold}\n", csv_field(&id)));
             }
             let protocol = split.protocol.as_str();
             self.write(&format!("splits/{protocol}.csv"), csv.as_bytes())?;

@@ -60,18 +60,23 @@ impl Split {
     }
 
     /// Per row of the dataset: `test`, or `train` with the fold that validates it (none for the first temporal block).
-    pub fn assignment(&self) -> Vec<(&'static str, Option<usize>)> {
-        let n_rows = self.train.dataset().n_rows();
-        let mut assignment = vec![("train", None); n_rows];
+    pub fn assignment(&self) -> impl Iterator<Item = (&'static str, Option<usize>)> {
+        const TEST: u32 = u32::MAX;
+        const NO_FOLD: u32 = u32::MAX - 1;
+        let mut assignment = vec![NO_FOLD; self.train.dataset().n_rows()];
         for &row in self.test.rows() {
-            assignment[row as usize] = ("test", None);
+            assignment[row as usize] = TEST;
         }
         for (fold_idx, fold) in self.folds.iter().enumerate() {
             for &row in fold.held_out.rows() {
-                assignment[row as usize].1 = Some(fold_idx);
+                assignment[row as usize] = fold_idx as u32;
             }
         }
-        assignment
+        assignment.into_iter().map(|fold| match fold {
+            TEST => ("test", None),
+            NO_FOLD => ("train", None),
+            fold => ("train", Some(fold as usize)),
+        })
     }
 }
 
@@ -180,7 +185,7 @@ mod tests {
 
     fn dataset(n_rows: usize, every: usize, time: impl Fn(usize) -> f64) -> Arc<Dataset> {
         let mut table = Table::new(n_rows);
-        table.push("x", Cells::Numeric((0..n_rows).map(|row| row as f64).collect()));
+        table.push("x", Cells::numeric(&(0..n_rows).map(|row| row as f64).collect::<Vec<_>>()));
         let labels = (0..n_rows).map(|row| u8::from(row % every == 0)).collect();
         let ids = (0..n_rows).map(|row| row.to_string()).collect();
         Arc::new(Dataset { table, labels, ids, times: Some((0..n_rows).map(time).collect()) })

@@ -2,6 +2,7 @@
 use fraudml::training::config::*;
 use fraudml::training::error::Result;
 use fraudml::training::fit::{Fitted, Learner, preprocessor};
+use fraudml::training::mapped::Storage;
 use fraudml::training::prepare::{Prepared, prepare};
 use fraudml::training::progress::Progress;
 use fraudml::training::resample::resample;
@@ -11,7 +12,7 @@ use fraudml::training::select::{OutOfFold, choose_threshold};
 
 pub fn prepared(config: &PreprocessConfig, train: &TrainRows, test: &HeldOutRows) -> Result<Prepared> {
     preprocessor::fit(config, train)?;
-    prepare(config, train, test)
+    prepare(config, train, test, &Storage::in_memory())
 }
 
 pub fn fitted(model: &ModelConfig, case: &Case, prepared: &Prepared, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::share;
+use crate::scoring::packed::{Encoding, Packed};
 use crate::scoring::schema::ColumnKind;
 use crate::scoring::table::Cells;
 
@@ -106,17 +107,8 @@ impl ColumnProfile {
 }
 
 /// The missing rows, a group per distinct value in ascending order, and the summary.
-fn numeric(numbers: &[f64], labels: &[u8]) -> (Group, Vec<Group>, ValueProfile) {
-    let mut missing = Group::default();
-    let mut present = Vec::with_capacity(numbers.len());
-    for (&number, &label) in numbers.iter().zip(labels) {
-        if number.is_nan() {
-            missing.add(label);
-        } else {
-            present.push((number, label));
-        }
-    }
-    present.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+fn numeric(numbers: &Packed, labels: &[u8]) -> (Group, Vec<Group>, ValueProfile) {
+    let (missing, present) = sorted(numbers, labels);
     // `==` puts -0 and 0, which sort apart but adjacent, into one group.
     let groups = present.chunk_by(|a, b| a.0 == b.0).map(|chunk| {
         let mut group = Group::default();
@@ -139,6 +131,36 @@ fn numeric(numbers: &[f64], labels: &[u8]) -> (Group, Vec<Group>, ValueProfile) 
     (missing, groups, ValueProfile::Numeric(values))
 }
 
+/// The missing rows, and the others' values with their labels in ascending order.
+fn sorted(numbers: &Packed, labels: &[u8]) -> (Group, Vec<(f64, u8)>) {
+    let rows = || 0..labels.len() as u32;
+    let mut missing = Group::default();
+    let mut label = labels.iter();
+    let mut label = || label.next().copied().unwrap_or_default();
+    match numbers.encoding() {
+        // Few whole numbers: counted, not sorted.
+        Encoding::Whole { base, n_items } if n_items <= 0xffff => {
+            let mut groups = vec![Group::default(); n_items as usize + 1];
+            numbers.items(rows(), |item| groups[item as usize].add(label()));
+            let present = groups[1..].iter().enumerate().flat_map(|(at, group)| {
+                let value = base + at as f64;
+                let negatives = std::iter::repeat_n((value, 0), group.rows - group.positives);
+                negatives.chain(std::iter::repeat_n((value, 1), group.positives))
+            });
+            (groups[0], present.collect())
+        }
+        _ => {
+            let mut present = Vec::with_capacity(labels.len());
+            numbers.numbers(rows(), |number| match label() {
+                label if number.is_nan() => missing.add(label),
+                label => present.push((number, label)),
+            });
+            present.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+            (missing, present)
+        }
+    }
+}
+
 /// The quantile of sorted values: at position `p (n - 1)`, linear between neighbours.
 fn quantile(sorted: &[(f64, u8)], p: f64) -> Option<f64> {
     let at = p * sorted.len().checked_sub(1)? as f64;
@@ -147,11 +169,12 @@ fn quantile(sorted: &[(f64, u8)], p: f64) -> Option<f64> {
 }
 
 /// The missing rows, a group per level that occurs in ascending order of fraud rate, and the summary.
-fn categorical(codes: &[u32], levels: &[String], labels: &[u8]) -> (Group, Vec<Group>, ValueProfile) {
+fn categorical(codes: &Packed, levels: &[String], labels: &[u8]) -> (Group, Vec<Group>, ValueProfile) {
     let mut groups = vec![Group::default(); levels.len() + 1];
-    for (&code, &label) in codes.iter().zip(labels) {
-        groups[code as usize].add(label);
-    }
+    let mut label = labels.iter();
+    codes.items(0..labels.len() as u32, |code| {
+        groups[code as usize].add(label.next().copied().unwrap_or_default());
+    });
     let missing = groups[0];
     let mut occurring: Vec<(&String, Group)> =
         levels.iter().zip(groups.into_iter().skip(1)).filter(|(_, group)| group.rows > 0).collect();

@@ -14,6 +14,7 @@ use super::rows::TrainingSet;
 use super::seed::Seed;
 use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::model::{Classifier, Model};
+use crate::scoring::preprocessor::PreparedColumns;
 
 /// Anything that learns a model from a training set.
 pub trait Learner {
@@ -73,6 +74,20 @@ pub fn score_parallel(model: &Model, matrix: &FeatureMatrix) -> Vec<f32> {
     let scores: Vec<Vec<f32>> =
         blocks.map(|block| model.score(&FeatureMatrix::new(matrix.names().clone(), block.to_vec()))).collect();
     scores.concat()
+}
+
+/// The raw scores of rows that are prepared block by block; the bits are those of a matrix of all.
+pub fn score_rows(model: &Model, columns: &PreparedColumns, rows: &[u32]) -> Vec<f32> {
+    let blocks = rows.par_chunks(ROWS_PER_TASK).map(|rows| model.score(&columns.matrix(rows)));
+    blocks.collect::<Vec<Vec<f32>>>().concat()
+}
+
+/// The raw scores of a set's distinct rows.
+pub fn score_set(model: &Model, set: &TrainingSet) -> Vec<f32> {
+    match (set.made_matrix(), set.columns()) {
+        (None, Some((columns, rows))) => score_rows(model, columns, rows),
+        _ => score_parallel(model, set.matrix()),
+    }
 }
 
 #[cfg(test)]

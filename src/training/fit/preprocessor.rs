@@ -20,8 +20,12 @@ pub fn fit(config: &PreprocessConfig, train: &TrainRows) -> Result<Preprocessor>
         .par_iter()
         .map(|(name, cells)| {
             let fitted = match cells {
-                Cells::Numeric(numbers) => numeric(config, name, numbers, train.rows()),
-                Cells::Categorical { codes, levels } => categorical(config, name, codes, levels, train.rows()),
+                Cells::Numeric(numbers) => numeric(config, name, &numbers.gather(train.rows())),
+                Cells::Categorical { codes, levels } => {
+                    let mut counts = vec![0; levels.len() + 1];
+                    codes.items(train.rows().iter().copied(), |code| counts[code as usize] += 1);
+                    categorical(config, name, &counts, levels)
+                }
             };
             fitted.map_err(|reason| DroppedColumn { name: (*name).to_owned(), reason })
         })
@@ -50,16 +54,11 @@ fn mostly_missing(config: &PreprocessConfig, n_missing: usize, n_rows: usize) ->
     Some(format!("missing in {:.1} % of the rows, more than {:.1} %", share * 100.0, limit * 100.0))
 }
 
-fn numeric(
-    config: &PreprocessConfig,
-    name: &str,
-    numbers: &[f64],
-    rows: &[u32],
-) -> std::result::Result<FrozenColumn, String> {
-    let mut present: Vec<f64> =
-        rows.iter().map(|&row| numbers[row as usize]).filter(|number| !number.is_nan()).collect();
-    let n_missing = rows.len() - present.len();
-    if let Some(reason) = mostly_missing(config, n_missing, rows.len()) {
+/// `numbers`: those of the training rows, in their order.
+fn numeric(config: &PreprocessConfig, name: &str, numbers: &[f64]) -> std::result::Result<FrozenColumn, String> {
+    let mut present: Vec<f64> = numbers.iter().copied().filter(|number| !number.is_nan()).collect();
+    let n_missing = numbers.len() - present.len();
+    if let Some(reason) = mostly_missing(config, n_missing, numbers.len()) {
         return Err(reason);
     }
     let fill = match config.impute_numeric {
@@ -67,32 +66,25 @@ fn numeric(
         ImputeNumeric::Mean => Some(mean(present.iter().copied(), present.len())),
         ImputeNumeric::None => None,
     };
-    let filled = || {
-        rows.iter()
-            .map(|&row| numbers[row as usize])
-            .filter_map(|number| if number.is_nan() { fill } else { Some(number) })
-    };
+    let filled = || numbers.iter().filter_map(|&number| if number.is_nan() { fill } else { Some(number) });
     let first = filled().next();
     let missing_tells = fill.is_none() && n_missing > 0;
     if config.drop_constant && !missing_tells && filled().all(|number| Some(number) == first) {
         return Err("constant".into());
     }
-    let n_filled = if fill.is_some() { rows.len() } else { present.len() };
+    let n_filled = if fill.is_some() { numbers.len() } else { present.len() };
     Ok(FrozenColumn::Numeric(Numeric { name: name.to_owned(), fill, scale: scale(config.scale, filled, n_filled) }))
 }
 
+/// `counts`: training rows without a level, then of each level.
 fn categorical(
     config: &PreprocessConfig,
     name: &str,
-    codes: &[u32],
+    counts: &[usize],
     levels: &[String],
-    rows: &[u32],
 ) -> std::result::Result<FrozenColumn, String> {
-    let mut counts = vec![0usize; levels.len() + 1];
-    for &row in rows {
-        counts[codes[row as usize] as usize] += 1;
-    }
-    if let Some(reason) = mostly_missing(config, counts[0], rows.len()) {
+    let n_rows = counts.iter().sum();
+    if let Some(reason) = mostly_missing(config, counts[0], n_rows) {
         return Err(reason);
     }
     let mut by_label: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
@@ -107,7 +99,7 @@ fn categorical(
     let fill = by_label.iter().find(|(_, count)| **count == most).map(|(label, _)| label.clone()).unwrap_or_default();
     *by_label.entry(fill.clone()).or_default() += counts[0];
     let coded = || by_label.values().enumerate().flat_map(|(at, &count)| std::iter::repeat_n((at + 1) as f64, count));
-    let scale = scale(config.scale, coded, rows.len());
+    let scale = scale(config.scale, coded, n_rows);
     Ok(FrozenColumn::Categorical(Categorical {
         name: name.to_owned(),
         fill,
@@ -158,7 +150,7 @@ mod tests {
         for (name, cells) in columns {
             table.push(name, cells);
         }
-        let ids = vec![String::new(); n_rows];
+        let ids = crate::training::texts::Texts::row_numbers(n_rows);
         let dataset = Dataset { table, labels: vec![0, 1, 0, 1], ids, times: None };
         TrainRows::new(Arc::new(dataset), vec![0, 1, 2, 3])
     }
@@ -177,8 +169,8 @@ mod tests {
     fn fills_codes_and_scales_are_those_of_scikit_learn() {
         let levels = vec!["visa".to_owned(), "Amex".to_owned(), "VISA".to_owned()];
         let train = rows(vec![
-            ("x", Cells::Numeric(vec![1.0, f64::NAN, 3.0, 8.0])),
-            ("card", Cells::Categorical { codes: vec![1, 0, 2, 3], levels }),
+            ("x", Cells::numeric(&[1.0, f64::NAN, 3.0, 8.0])),
+            ("card", Cells::categorical(&[1, 0, 2, 3], levels)),
         ]);
         let fitted = fit(&config(), &train).unwrap();
         // SimpleImputer(median) gives 3; StandardScaler of [1, 3, 3, 8]: mean 3.75, variance 6.6875.
@@ -193,10 +185,10 @@ mod tests {
     #[test]
     fn drops_say_why() {
         let train = rows(vec![
-            ("kept", Cells::Numeric(vec![1.0, 2.0, 3.0, 4.0])),
-            ("constant", Cells::Numeric(vec![7.0, f64::NAN, 7.0, 7.0])),
-            ("rare", Cells::Numeric(vec![f64::NAN, f64::NAN, f64::NAN, 1.0])),
-            ("empty", Cells::Categorical { codes: vec![0; 4], levels: vec![] }),
+            ("kept", Cells::numeric(&[1.0, 2.0, 3.0, 4.0])),
+            ("constant", Cells::numeric(&[7.0, f64::NAN, 7.0, 7.0])),
+            ("rare", Cells::numeric(&[f64::NAN, f64::NAN, f64::NAN, 1.0])),
+            ("empty", Cells::categorical(&[0; 4], vec![])),
         ]);
         let dropped = fit(&config(), &train).unwrap().dropped;
         let reasons: Vec<&str> = dropped.iter().map(|column| column.reason.as_str()).collect();

@@ -6,10 +6,12 @@
 
 use std::path::Path;
 
-use super::structure::{Structure, Tally, line_of_row};
-use super::{Wanted, declared};
-use crate::scoring::record;
+use super::blocks::{Blocks, line_of_row};
+use super::declared;
+use super::parse::{Tally, Wanted};
+use crate::scoring::record::{self, Value};
 use crate::scoring::schema::{ColumnKind, Schema};
+use crate::scoring::table::Cells;
 use crate::training::config::{ColumnRole, DataConfig};
 use crate::training::error::{Error, Result};
 
@@ -27,7 +29,7 @@ pub fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 }
 
 /// Every column the config names is there, in the table where it is needed, and no name stands in two tables.
-pub(super) fn check_names(config: &DataConfig, tables: &[Structure]) -> Result<()> {
+pub(super) fn check_names(config: &DataConfig, tables: &[Blocks]) -> Result<()> {
     let Some(first) = tables.first() else {
         return Err(Error::permanent("expected at least one table, found none"));
     };
@@ -77,7 +79,7 @@ pub(super) fn check_names(config: &DataConfig, tables: &[Structure]) -> Result<(
     Ok(())
 }
 
-fn absent(table: &Structure, role: &str, name: &str) -> Error {
+fn absent(table: &Blocks, role: &str, name: &str) -> Error {
     let near = closest(name, table.header.iter().map(String::as_str));
     let hint = near.map_or_else(
         || format!("its columns are {}", brief_list(&table.header)),
@@ -92,88 +94,95 @@ pub(super) fn brief_list(names: &[String]) -> String {
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
-/// How every column of a table is to be read.
-pub(super) fn wanted(config: &DataConfig, table: &Structure) -> Result<Vec<Wanted>> {
-    let is_text = |name: &str| {
-        name == config.target.column
-            || config.id.as_deref() == Some(name)
-            || config.time.as_deref() == Some(name)
-            || config.tables.iter().any(|source| source.join.as_deref() == Some(name))
+/// What shall become of every column of a table.
+pub(super) fn wanted(config: &DataConfig, header: &[String]) -> Vec<Wanted> {
+    let is_text = |name: &String| {
+        config.id.as_ref() == Some(name) || config.tables.iter().any(|source| source.join.as_ref() == Some(name))
     };
-    let read = |(name, tally): (&String, &Tally)| {
-        if is_text(name) {
-            return Ok(Wanted::Text);
-        }
-        match declared(config, name) {
-            Some(ColumnRole::Drop) => Ok(Wanted::Nothing),
-            Some(ColumnRole::Categorical) => Ok(Wanted::Level),
-            Some(ColumnRole::Numeric) => number(table, name, tally, None),
-            None if tally.words == 0 => number(table, name, tally, None),
-            None if tally.numbers >= 19 * tally.words => number(table, name, tally, Some(tally.numbers)),
-            None => Ok(Wanted::Level),
-        }
+    let of = |name: &String| match declared(config, name) {
+        _ if is_text(name) => Wanted::Text,
+        _ if *name == config.target.column => Wanted::Level,
+        _ if config.time.as_ref() == Some(name) => Wanted::Any,
+        Some(ColumnRole::Drop) => Wanted::Nothing,
+        Some(ColumnRole::Categorical) => Wanted::Level,
+        Some(ColumnRole::Numeric) => Wanted::Number,
+        None => Wanted::Any,
     };
-    table.header.iter().zip(&table.tallies).map(read).collect()
+    header.iter().map(of).collect()
 }
 
-/// How the columns of a file to score are to be read: by the schema of the bundle.
-pub(super) fn wanted_by(schema: &Schema, table: &Structure) -> Result<Vec<Wanted>> {
-    let wanted = |(name, tally): (&String, &Tally)| match schema.position(name).map(|at| schema.columns[at].kind) {
-        Some(ColumnKind::Categorical) => Ok(Wanted::Level),
-        Some(ColumnKind::Numeric) => number(table, name, tally, None),
-        None if schema.id.as_ref() == Some(name) => Ok(Wanted::Text),
-        None => Ok(Wanted::Nothing),
+/// What shall become of the columns of a file to score: by the schema of the bundle.
+pub(super) fn wanted_by(schema: &Schema, header: &[String]) -> Vec<Wanted> {
+    let of = |name: &String| match schema.position(name).map(|at| schema.columns[at].kind) {
+        Some(ColumnKind::Categorical) => Wanted::Level,
+        Some(ColumnKind::Numeric) => Wanted::Number,
+        None if schema.id.as_ref() == Some(name) => Wanted::Text,
+        None => Wanted::Nothing,
     };
-    table.header.iter().zip(&table.tallies).map(wanted).collect()
+    header.iter().map(of).collect()
 }
 
-/// A number column, or the error that names its first word.
-fn number(table: &Structure, name: &str, tally: &Tally, inferred: Option<usize>) -> Result<Wanted> {
-    let Some((line, word)) = &tally.first_word else {
-        return Ok(if tally.unusual > 0 { Wanted::NumberFromText } else { Wanted::Number });
-    };
+/// Words in a column of numbers are an error that names the first.
+pub(super) fn check_words(path: &Path, name: &str, wanted: Wanted, tally: &Tally) -> Result<()> {
+    let is_number = wanted == Wanted::Number || (wanted == Wanted::Any && tally.numbers >= 19 * tally.words);
+    let Some((line, word)) = tally.first_word.as_ref().filter(|_| is_number) else { return Ok(()) };
     let shown: String = word.chars().take(40).collect();
-    let hint = match inferred {
-        Some(numbers) => format!(
-            "{numbers} of its {} values are numbers; mend the others, or declare `columns: {{ {name}: categorical }}`",
-            numbers + tally.words
+    let hint = match wanted {
+        Wanted::Any => format!(
+            "{} of its {} values are numbers; mend the others, or declare `columns: {{ {name}: categorical }}`",
+            tally.numbers,
+            tally.numbers + tally.words
         ),
-        None => "the column is declared or was learned as numeric: mend the value".into(),
+        _ => "the column is declared or was learned as numeric: mend the value".into(),
     };
-    let place = format!("`{}`, line {line}, column `{name}`", table.path.display());
+    let place = format!("`{}`, line {line}, column `{name}`", path.display());
     Err(Error::permanent(format!("{place}: expected a number, found `{shown}`")).hint(hint))
 }
 
+fn place(path: &Path, row: usize, column: &str) -> String {
+    let line = line_of_row(path, row).unwrap_or(row as u64 + 2);
+    format!("`{}`, line {line}, column `{column}`", path.display())
+}
+
 /// 1 for the positive level, 0 for the one other level.
-pub(super) fn labels(text: &[String], config: &DataConfig, path: &Path) -> Result<Vec<u8>> {
+pub(super) fn labels(cells: &Cells, config: &DataConfig, path: &Path) -> Result<Vec<u8>> {
     let target = &config.target;
-    let mut levels: Vec<String> = Vec::new();
-    let mut labels = Vec::with_capacity(text.len());
-    let place = |row: usize| {
-        let line = line_of_row(path, row).unwrap_or(row as u64 + 2);
-        format!("`{}`, line {line}, column `{}`", path.display(), target.column)
+    let Cells::Categorical { codes, levels } = cells else {
+        return Err(Error::failed(format!("target `{}` was not read as levels", target.column)));
     };
-    for (row, cell) in text.iter().enumerate() {
-        let Some(level) = record::level(cell) else {
-            return Err(Error::permanent(format!("{}: expected a label, found an empty field", place(row)))
-                .hint("every training row needs a label: remove the rows without one"));
-        };
-        labels.push(u8::from(level == target.positive));
-        if !levels.contains(&level) {
-            levels.push(level);
-            if levels.len() > 2 {
-                let found = levels.iter().map(|level| format!("`{level}`")).collect::<Vec<_>>().join(", ");
-                return Err(Error::permanent(format!("{}: expected two classes, found a third: {found}", place(row)))
-                    .hint("fraudml scores two classes: merge the labels, or name another target"));
-            }
+    // Levels are numbered as they appear: the first row of the third is the first that is wrong.
+    let positive = levels.iter().position(|level| *level == target.positive).map_or(0, |at| at as u64 + 1);
+    let (mut labels, mut wrong) = (Vec::with_capacity(codes.n_rows()), None);
+    codes.items(0..codes.n_rows() as u32, |code| {
+        if !(1..=2).contains(&code) {
+            wrong.get_or_insert((labels.len(), code));
         }
+        labels.push(u8::from(code == positive));
+    });
+    let named = |levels: &[String], between: &str| {
+        levels.iter().map(|level| format!("`{level}`")).collect::<Vec<_>>().join(between)
+    };
+    match wrong {
+        Some((row, 0)) => {
+            return Err(Error::permanent(format!(
+                "{}: expected a label, found an empty field",
+                place(path, row, &target.column)
+            ))
+            .hint("every training row needs a label: remove the rows without one"));
+        }
+        Some((row, _)) => {
+            let (place, found) = (place(path, row, &target.column), named(&levels[..3], ", "));
+            return Err(Error::permanent(format!("{place}: expected two classes, found a third: {found}"))
+                .hint("fraudml scores two classes: merge the labels, or name another target"));
+        }
+        None => {}
     }
     let place = format!("`{}`, column `{}`", path.display(), target.column);
     match &levels[..] {
         [only] => Err(Error::permanent(format!("{place}: expected two classes, found only `{only}`"))
             .hint("a model needs frauds and legitimate rows to learn from")),
-        _ if !levels.contains(&target.positive) => {
-            let found = levels.iter().map(|level| format!("`{level}`")).collect::<Vec<_>>().join(" and ");
+        _ if positive == 0 => {
+            let found = named(levels, " and ");
             Err(Error::permanent(format!("{place}: expected the positive class `{}`, found {found}", target.positive))
                 .hint("name it: `target: { column: .., positive: .. }`"))
         }
@@ -182,18 +191,20 @@ pub(super) fn labels(text: &[String], config: &DataConfig, path: &Path) -> Resul
 }
 
 /// Seconds per row; a missing or wordy one is an error with its line.
-pub(super) fn times(text: &[String], column: &str, path: &Path) -> Result<Vec<f64>> {
-    let parse = |(row, cell): (usize, &String)| {
-        record::parse_number(cell.trim()).ok_or_else(|| {
-            let line = line_of_row(path, row).unwrap_or(row as u64 + 2);
-            let found = if cell.trim().is_empty() { "an empty field".to_owned() } else { format!("`{}`", cell.trim()) };
-            Error::permanent(format!(
-                "`{}`, line {line}, column `{column}`: expected a time in seconds, found {found}",
-                path.display()
-            ))
-        })
+pub(super) fn times(cells: &Cells, column: &str, path: &Path) -> Result<Vec<f64>> {
+    let time = |row: usize| {
+        let found = match cells.value(row) {
+            Value::Number(number) => return Ok(number),
+            Value::Missing => "an empty field".to_owned(),
+            Value::Text(text) => match record::parse_number(&text) {
+                Some(number) => return Ok(number),
+                None => format!("`{text}`"),
+            },
+        };
+        let place = place(path, row, column);
+        Err(Error::permanent(format!("{place}: expected a time in seconds, found {found}")))
     };
-    text.iter().enumerate().map(parse).collect()
+    (0..cells.packed().n_rows()).map(time).collect()
 }
 
 #[cfg(test)]

@@ -1,29 +1,34 @@
 //! Read: declared tables become one [`Dataset`].
 //!
-//! In: CSV or `.csv.zst` files and a [`DataConfig`]. Out: columns in f64 or dictionary codes, labels, ids, times, the
-//! fingerprint of every file, and what was left out. A first pass with crate `csv` checks the structure, tallies what
-//! every column holds and hashes the bytes; only then polars reads, with every type declared. So an error always knows
-//! its line and column, and no type is ever guessed from the first rows alone.
+//! In: CSV or `.csv.zst` files and a [`DataConfig`]. Out: packed columns, labels, ids, times, the fingerprint of every
+//! file, and what was left out. One pass: a file is cut into blocks of whole records (`blocks`), threads parse them by
+//! one grammar, that of crate `csv` (`parse`), and columns grow packed in file order (`build`), in memory or, beyond the
+//! budget, on disk. A column is numbers until its first word; what it is at last is settled over the whole file, so no
+//! type is ever guessed from the first rows alone, and an error always knows its line and column.
 
+mod blocks;
+mod build;
 mod columns;
 mod join;
-mod polars_csv;
-mod structure;
+mod parse;
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::config::{ColumnRole, DataConfig, TableSource};
 use super::error::{Error, Result};
+use super::mapped::Storage;
 use super::progress::{Progress, Unit};
 use super::rows::Dataset;
-use crate::scoring::record;
+use super::texts::Texts;
 use crate::scoring::schema::Schema;
 use crate::scoring::table::{Cells, Table};
-use structure::Structure;
+use blocks::{Block, Blocks};
+use build::{Builder, Column, NO_ROW};
+use parse::{Levels, Wanted, parse};
 
 pub use columns::closest;
 
@@ -54,114 +59,181 @@ pub struct ReadData {
     pub left_out: Vec<LeftOut>,
 }
 
-/// How polars shall hand over a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
-    Number,
-    /// A number column with unusual spellings (`+1`, spaces): read as text, parsed by our own rules.
-    NumberFromText,
-    Level,
-    /// Keys, ids and labels: the text itself.
-    Text,
-    Nothing,
+/// More blocks at a time would only hold more text.
+const MAX_BLOCKS: usize = 16;
+
+/// A file as read: columns that are not finished yet.
+struct RawTable {
+    path: PathBuf,
+    header: Vec<String>,
+    builder: Builder,
+    fingerprint: Fingerprint,
 }
 
-/// One column as read.
-enum Loaded {
-    Cells(Cells),
-    Text(Vec<String>),
+/// Reads a whole file. While some blocks are parsed, the next are fetched and hashed.
+fn read_table(mut blocks: Blocks, wanted: &[Wanted], storage: &Storage, progress: &dyn Progress) -> Result<RawTable> {
+    let mut builder = Builder::new(wanted, storage);
+    let (path, header) = (blocks.path.clone(), blocks.header.clone());
+    let mut batch = fetch(&mut blocks)?;
+    while !batch.is_empty() {
+        let parse_all = || batch.par_iter().map(|block| parse(&path, &header, wanted, block)).collect::<Vec<_>>();
+        let (parsed, next) = rayon::join(parse_all, || fetch(&mut blocks));
+        // In file order, so that the first error of the file is the one told.
+        let parsed = parsed.into_iter().collect::<Result<Vec<_>>>()?;
+        builder.append(&parsed)?;
+        progress.advance(Unit::Rows, parsed.iter().map(|block| block.n_rows as u64).sum());
+        if progress.interrupted() {
+            return Err(Error::interrupted());
+        }
+        batch = next?;
+    }
+    let (n_rows, limit) = (builder.n_rows, u32::MAX as usize / 2);
+    if n_rows == 0 || n_rows > limit {
+        let found = if n_rows == 0 { "a header alone".into() } else { n_rows.to_string() };
+        let expected = if n_rows == 0 { "rows".into() } else { format!("at most {limit} rows") };
+        return Err(Error::permanent(format!("`{}`: expected {expected}, found {found}", path.display())));
+    }
+    let (sha256, bytes) = blocks.finish()?;
+    let columns = header.len();
+    let fingerprint = Fingerprint { path: path.display().to_string(), sha256, rows: n_rows, columns, bytes };
+    Ok(RawTable { path, header, builder, fingerprint })
+}
+
+fn fetch(blocks: &mut Blocks) -> Result<Vec<Block>> {
+    let n_blocks = rayon::current_num_threads().min(MAX_BLOCKS);
+    (0..n_blocks).filter_map(|_| blocks.next().transpose()).collect()
+}
+
+impl RawTable {
+    fn position(&self, name: &str) -> Option<usize> {
+        self.header.iter().position(|known| known == name)
+    }
+
+    /// The cells of a key.
+    fn key(&self, name: &str) -> Option<&Texts> {
+        self.position(name)
+            .map(|at| &self.builder.columns[at])
+            .filter(|key| key.wanted == Wanted::Text)
+            .map(|key| &key.texts)
+    }
+
+    fn check_words(&self, except: &[Option<&String>]) -> Result<()> {
+        let columns = self.header.iter().zip(&self.builder.columns);
+        for (name, column) in columns.filter(|(name, _)| !except.contains(&Some(name))) {
+            columns::check_words(&self.path, name, column.wanted, &column.tally)?;
+        }
+        Ok(())
+    }
 }
 
 /// Reads, joins and checks the declared tables.
-pub fn read(config: &DataConfig, progress: &dyn Progress) -> Result<ReadData> {
+pub fn read(config: &DataConfig, storage: &Storage, progress: &dyn Progress) -> Result<ReadData> {
     progress.begin(Unit::Rows, "reading", 0);
-    let structures = config
-        .tables
-        .iter()
-        .map(|source| structure::inspect(&source.path, progress))
-        .collect::<Result<Vec<Structure>>>()?;
-    columns::check_names(config, &structures)?;
+    let tables = config.tables.iter().map(|source| Blocks::open(&source.path)).collect::<Result<Vec<_>>>()?;
+    columns::check_names(config, &tables)?;
     let mut joined = Joined::default();
-    for (source, structure) in config.tables.iter().zip(&structures) {
-        joined.add(config, source, structure)?;
+    for (source, blocks) in config.tables.iter().zip(tables) {
+        let wanted = columns::wanted(config, &blocks.header);
+        let table = read_table(blocks, &wanted, storage, progress)?;
+        table.check_words(&[config.time.as_ref()])?;
+        joined.add(source, table)?;
     }
-    let fingerprints = structures.iter().map(Structure::fingerprint).collect();
     progress.end(Unit::Rows);
-    joined.finish(config, fingerprints)
+    joined.finish(config)
 }
 
 /// Columns of all tables so far, on the rows of the first.
 #[derive(Default)]
 struct Joined {
     n_rows: usize,
-    columns: Vec<(String, Loaded)>,
+    columns: Vec<(String, Column)>,
     left_out: Vec<LeftOut>,
-    first: Option<std::path::PathBuf>,
+    fingerprints: Vec<Fingerprint>,
 }
 
 impl Joined {
-    fn add(&mut self, config: &DataConfig, source: &TableSource, structure: &Structure) -> Result<()> {
-        let wanted = columns::wanted(config, structure)?;
-        for (name, wanted) in structure.header.iter().zip(&wanted) {
-            if *wanted == Wanted::Nothing {
+    fn add(&mut self, source: &TableSource, mut table: RawTable) -> Result<()> {
+        let n_rows = table.builder.n_rows;
+        for (name, column) in table.header.iter().zip(&table.builder.columns) {
+            if column.wanted == Wanted::Nothing {
                 let reason = "declared `drop`".to_owned();
-                self.left_out.push(LeftOut { what: format!("column `{name}`"), count: structure.n_rows, reason });
+                self.left_out.push(LeftOut { what: format!("column `{name}`"), count: n_rows, reason });
             }
         }
-        let loaded = polars_csv::load(structure, &wanted)?;
-        let Some(key) = &source.join else {
-            self.n_rows = structure.n_rows;
-            self.columns = loaded;
-            self.first = Some(source.path.clone());
-            return Ok(());
+        let rows = match &source.join {
+            Some(key) => Some(self.rows_of(key, &table)?),
+            None => None,
         };
-        let left = self.text(key).ok_or_else(|| Error::failed(format!("join key `{key}` was not read")))?;
-        let right = loaded.iter().find_map(|(name, column)| (name == key).then_some(column));
-        let Some(Loaded::Text(right)) = right else {
-            return Err(Error::failed(format!("join key `{key}` was not read")));
-        };
-        let rows = join::left(&canonical(left), &canonical(right)).map_err(|repeat| repeat.error(structure, key))?;
-        if rows.iter().all(Option::is_none) {
-            let message = format!("`{}`: no row shares its `{key}` with the first table", source.path.display());
-            return Err(Error::permanent(message).hint("is it the right file, and the right key?"));
+        if rows.is_none() {
+            self.n_rows = n_rows;
         }
-        let unmatched = right.len() - rows.iter().flatten().collect::<BTreeSet<_>>().len();
-        if unmatched > 0 {
-            let what = format!("rows of `{}`", source.path.display());
-            let reason = format!("their `{key}` is not in the first table");
-            self.left_out.push(LeftOut { what, count: unmatched, reason });
+        for (name, column) in table.header.iter().zip(table.builder.finish(rows.as_deref())) {
+            let column = column?;
+            if source.join.as_ref() != Some(name) {
+                self.columns.push((name.clone(), column));
+            }
         }
-        let joined =
-            loaded.into_iter().filter(|(name, _)| name != key).map(|(name, column)| (name, column.gather(&rows)));
-        self.columns.extend(joined);
+        self.fingerprints.push(table.fingerprint);
         Ok(())
     }
 
-    fn text(&self, name: &str) -> Option<&Vec<String>> {
-        self.columns.iter().find_map(|(known, column)| match column {
-            Loaded::Text(text) if known == name => Some(text),
-            _ => None,
-        })
+    /// Row of a table to be joined per row so far.
+    fn rows_of(&mut self, key: &str, table: &RawTable) -> Result<Vec<u32>> {
+        let (Some(left), Some(right)) = (self.text(key), table.key(key)) else {
+            return Err(Error::failed(format!("join key `{key}` was not read")));
+        };
+        let rows = join::left(left, right).map_err(|repeat| repeat.error(&table.path, key))?;
+        let mut matched = vec![false; right.len()];
+        rows.iter().filter(|&&row| row != NO_ROW).for_each(|&row| matched[row as usize] = true);
+        let n_unmatched = matched.iter().filter(|&&matched| !matched).count();
+        if n_unmatched == right.len() {
+            let message = format!("`{}`: no row shares its `{key}` with the first table", table.path.display());
+            return Err(Error::permanent(message).hint("is it the right file, and the right key?"));
+        }
+        if n_unmatched > 0 {
+            let what = format!("rows of `{}`", table.path.display());
+            let reason = format!("their `{key}` is not in the first table");
+            self.left_out.push(LeftOut { what, count: n_unmatched, reason });
+        }
+        Ok(rows)
     }
 
-    fn finish(mut self, config: &DataConfig, fingerprints: Vec<Fingerprint>) -> Result<ReadData> {
-        let path = self.first.clone().unwrap_or_default();
-        let labels = match self.text(&config.target.column) {
-            Some(text) => columns::labels(text, config, &path)?,
-            None => return Err(Error::failed(format!("target `{}` was not read", config.target.column))),
-        };
-        let ids = match config.id.as_deref().and_then(|id| self.text(id)) {
-            Some(ids) => ids.clone(),
-            None => (0..self.n_rows).map(|row| row.to_string()).collect(),
-        };
-        let times = match config.time.as_deref().and_then(|time| self.text(time)) {
-            Some(text) => Some(columns::times(text, config.time.as_deref().unwrap_or_default(), &path)?),
-            None => None,
-        };
-        let mut table = Table::new(self.n_rows);
-        for (name, column) in self.columns.drain(..) {
-            if let Loaded::Cells(cells) = column {
-                table.push(name, cells);
+    fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find_map(|(known, column)| (known == name).then_some(column))
+    }
+
+    fn text(&self, name: &str) -> Option<&Texts> {
+        self.column(name).and_then(|column| if let Column::Text(text) = column { Some(text) } else { None })
+    }
+
+    /// The cells of the target or the time, even if it is a key too.
+    fn cells(&self, name: &str) -> Option<Cells> {
+        match self.column(name)? {
+            Column::Cells(cells) => Some(cells.clone()),
+            Column::Text(texts) => {
+                let mut levels = Levels::default();
+                let codes: Vec<u32> = texts.iter().map(|text| levels.code(&text)).collect();
+                Some(Cells::categorical(&codes, levels.names))
+            }
+            Column::Nothing => None,
+        }
+    }
+
+    fn finish(self, config: &DataConfig) -> Result<ReadData> {
+        let path = config.tables.first().map(|source| source.path.clone()).unwrap_or_default();
+        let unread = |name: &str| Error::failed(format!("column `{name}` was not read"));
+        let target = &config.target.column;
+        let labels = columns::labels(&self.cells(target).ok_or_else(|| unread(target))?, config, &path)?;
+        let time = |name: &String| columns::times(&self.cells(name).ok_or_else(|| unread(name))?, name, &path);
+        let times = config.time.as_ref().map(time).transpose()?;
+        let (mut ids, mut table) = (None, Table::new(self.n_rows));
+        for (name, column) in self.columns {
+            match column {
+                Column::Text(texts) if config.id.as_ref() == Some(&name) => ids = Some(texts),
+                Column::Cells(cells) if name != *target && config.time.as_ref() != Some(&name) => {
+                    table.push(name, cells)
+                }
+                _ => {}
             }
         }
         if table.n_columns() == 0 {
@@ -169,27 +241,9 @@ impl Joined {
                 .hint("id, target and time are never features; drop fewer columns"));
         }
         let schema = Schema { id: config.id.clone(), columns: table.schema_columns() };
+        let ids = ids.unwrap_or_else(|| Texts::row_numbers(self.n_rows));
         let dataset = Arc::new(Dataset { table, labels, ids, times });
-        Ok(ReadData { dataset, schema, fingerprints, left_out: self.left_out })
-    }
-}
-
-impl Loaded {
-    /// The cells at these rows; `None` is missing.
-    fn gather(self, rows: &[Option<u32>]) -> Loaded {
-        match self {
-            Loaded::Text(text) => Loaded::Text(
-                rows.iter().map(|row| row.map_or(String::new(), |row| text[row as usize].clone())).collect(),
-            ),
-            Loaded::Cells(Cells::Numeric(numbers)) => {
-                let at = |row: &Option<u32>| row.map_or(f64::NAN, |row| numbers[row as usize]);
-                Loaded::Cells(Cells::Numeric(rows.iter().map(at).collect()))
-            }
-            Loaded::Cells(Cells::Categorical { codes, levels }) => {
-                let codes = rows.iter().map(|row| row.map_or(0, |row| codes[row as usize])).collect();
-                Loaded::Cells(Cells::Categorical { codes, levels })
-            }
-        }
+        Ok(ReadData { dataset, schema, fingerprints: self.fingerprints, left_out: self.left_out })
     }
 }
 
@@ -197,34 +251,34 @@ impl Loaded {
 #[derive(Debug)]
 pub struct Unlabelled {
     pub table: Table,
-    pub ids: Vec<String>,
+    pub ids: Texts,
 }
 
 /// Reads CSV files of raw rows for scoring: the rows of the first, the others left-joined to it by the id column. A
 /// column the files lack is an error; columns the schema does not know are ignored; a word in a number column is an
 /// error with its line. Rows are numbered where there is no id.
 pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
-    let (mut n_rows, mut ids, mut found) = (0, Vec::new(), std::collections::BTreeMap::new());
+    let (mut n_rows, mut ids, mut found) = (0, Texts::default(), std::collections::BTreeMap::new());
     for (at, path) in paths.iter().enumerate() {
-        let structure = structure::inspect(path, progress)?;
-        let loaded = polars_csv::load(&structure, &columns::wanted_by(schema, &structure)?)?;
-        let key = loaded.iter().find_map(|(_, column)| match column {
-            Loaded::Text(text) => Some(text.clone()),
-            Loaded::Cells(_) => None,
-        });
-        let rows = if at == 0 {
-            n_rows = structure.n_rows;
-            ids = key.unwrap_or_else(|| (0..n_rows).map(|row| row.to_string()).collect());
-            (0..n_rows as u32).map(Some).collect()
-        } else {
-            let (Some(key), Some(id)) = (key, &schema.id) else {
+        let blocks = Blocks::open(path)?;
+        let wanted = columns::wanted_by(schema, &blocks.header);
+        let mut table = read_table(blocks, &wanted, &Storage::in_memory(), progress)?;
+        table.check_words(&[])?;
+        let key = schema.id.as_ref().and_then(|id| Some((id, table.key(id)?)));
+        let rows = match key {
+            _ if at == 0 => {
+                n_rows = table.builder.n_rows;
+                ids = key.map_or_else(|| Texts::row_numbers(n_rows), |(_, key)| key.clone());
+                None
+            }
+            Some((id, key)) => Some(join::left(&ids, key).map_err(|repeat| repeat.error(path, id))?),
+            None => {
                 let message = format!("`{}` can't be joined: it has no id column", path.display());
                 return Err(Error::permanent(message).hint("further files are joined by the id column of the bundle"));
-            };
-            join::left(&canonical(&ids), &canonical(&key)).map_err(|repeat| repeat.error(&structure, id))?
+            }
         };
-        for (name, column) in loaded {
-            if let Loaded::Cells(cells) = if at == 0 { column } else { column.gather(&rows) }
+        for (name, column) in table.header.iter().zip(table.builder.finish(rows.as_deref())) {
+            if let Column::Cells(cells) = column?
                 && found.insert(name.clone(), cells).is_some()
             {
                 return Err(Error::permanent(format!(
@@ -249,34 +303,6 @@ pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress
         }
     }
     Ok(Unlabelled { table, ids })
-}
-
-/// Join keys as levels: `7`, `7.0` and ` 7` are one key.
-fn canonical(keys: &[String]) -> Vec<String> {
-    keys.iter().map(|key| record::level(key).unwrap_or_default()).collect()
-}
-
-/// Dictionary codes of text cells by the rules of [`record::level`]; levels in order of first appearance.
-fn categorical<'a>(cells: impl Iterator<Item = Option<&'a str>>) -> Cells {
-    let mut known: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
-    let mut spelled: std::collections::BTreeMap<String, u32> = std::collections::BTreeMap::new();
-    let mut levels = Vec::new();
-    let mut code_of = |text: &str| {
-        if let Some(&code) = spelled.get(text) {
-            return code;
-        }
-        let code = match record::level(text) {
-            None => 0,
-            Some(level) => *known.entry(level.clone()).or_insert_with(|| {
-                levels.push(level);
-                levels.len() as u32
-            }),
-        };
-        spelled.insert(text.to_owned(), code);
-        code
-    };
-    let codes = cells.map(|cell| cell.map_or(0, &mut code_of)).collect();
-    Cells::Categorical { codes, levels }
 }
 
 /// Whether a role was declared for a column: exact name before pattern, later pattern before earlier.

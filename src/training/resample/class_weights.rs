@@ -31,7 +31,7 @@ impl Resampler for ClassWeighting {
         let class_weight = |label| if label == 1 { positive } else { negative };
         let weights = set.labels().iter().zip(set.weights());
         let weights = weights.map(|(&label, &weight)| (f64::from(weight) * class_weight(label)) as f32).collect();
-        let weighted = TrainingSet::new(set.matrix().clone(), set.entries().to_vec(), set.labels().to_vec(), weights);
+        let weighted = set.with_entries(set.entries().to_vec(), set.labels().to_vec(), weights);
         let report = ResamplingReport { weights: [positive, negative], ..report(set, &weighted) };
         Ok((weighted, report))
     }

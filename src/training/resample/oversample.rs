@@ -33,7 +33,7 @@ impl Resampler for Oversampler {
             labels.push(classes.minority);
             weights.push(set.weights()[drawn]);
         }
-        let resampled = TrainingSet::new(set.matrix().clone(), entries, labels, weights);
+        let resampled = set.with_entries(entries, labels, weights);
         let report = ResamplingReport { duplicates, ..report(set, &resampled) };
         Ok((resampled, report))
     }

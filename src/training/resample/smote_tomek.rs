@@ -3,8 +3,6 @@
 //!
 //! The matrix of the result still holds the removed rows; its entries no longer name them.
 
-use std::sync::Arc;
-
 use super::smote::{self, Drawn};
 use super::tomek_links::{self, Link};
 use super::{Classes, Resampler, Work, report};
@@ -75,7 +73,7 @@ impl SmoteTomek {
         if n_synthetic == 0 {
             let gathered = gather(set, &(0..set.n_entries()).collect::<Vec<_>>(), 0);
             let matrix = FeatureMatrix::new(set.matrix().names().clone(), gathered);
-            return Ok((rows_of(matrix, set.labels().to_vec(), set.weights().to_vec()), Vec::new()));
+            return Ok((set.with_matrix(matrix, set.labels().to_vec(), set.weights().to_vec()), Vec::new()));
         }
         let minority: Vec<usize> =
             (0..set.n_entries()).filter(|&entry| set.labels()[entry] == classes.minority).collect();
@@ -94,13 +92,8 @@ impl SmoteTomek {
         }
         let matrix =
             FeatureMatrix::new(set.matrix().names().clone(), values).with_nominal(set.matrix().nominal().clone());
-        Ok((rows_of(matrix, labels, weights), hints))
+        Ok((set.with_matrix(matrix, labels, weights), hints))
     }
-}
-
-fn rows_of(matrix: FeatureMatrix, labels: Vec<u8>, weights: Vec<f32>) -> TrainingSet {
-    let entries = (0..labels.len() as u32).collect();
-    TrainingSet::new(Arc::new(matrix), entries, labels, weights)
 }
 
 /// The values of some entries, row after row, with room for `n_more` rows.
@@ -123,7 +116,7 @@ fn without(set: &TrainingSet, links: &[Link], remove: TomekRemove) -> TrainingSe
     let entries: Vec<u32> = set.entries().iter().copied().filter(|&row| keep[row as usize]).collect();
     let labels = entries.iter().map(|&row| set.labels()[row as usize]).collect();
     let weights = entries.iter().map(|&row| set.weights()[row as usize]).collect();
-    TrainingSet::new(set.matrix().clone(), entries, labels, weights)
+    set.with_entries(entries, labels, weights)
 }
 
 /// SMOTE looks at minority x minority pairs, Tomek links at minority x all after SMOTE.
@@ -139,7 +132,7 @@ pub(super) fn estimate(target: Balance, n_rows: usize, n_minority: usize, n_feat
 }
 
 fn refuse_if_too_long(target: Balance, set: &TrainingSet, classes: Classes) -> Result<()> {
-    let n_features = set.matrix().n_features();
+    let n_features = set.n_features();
     let work = estimate(target, set.n_entries(), classes.n_minority, n_features);
     if work.seconds <= LIMIT_HOURS * 3600.0 {
         return Ok(());

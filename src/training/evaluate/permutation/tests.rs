@@ -121,6 +121,7 @@ fn samples_keep_the_share_of_positives_and_at_least_one_of_each_class() {
 
 #[test]
 fn a_frozen_fit_is_measured_on_its_test_rows() {
+    use crate::scoring::packed::Packed;
     use crate::scoring::preprocessor::{FrozenColumn, Numeric, Scale, TextCase};
     use crate::scoring::table::{Cells, Table};
     use crate::training::rows::Dataset;
@@ -129,7 +130,8 @@ fn a_frozen_fit_is_measured_on_its_test_rows() {
     let mut table = Table::new(N_ROWS);
     let mut columns = Vec::new();
     for (feature, name) in matrix.names().iter().enumerate() {
-        table.push(name, Cells::Numeric(matrix.rows().map(|row| f64::from(row[feature])).collect()));
+        let numbers: Vec<f64> = matrix.rows().map(|row| f64::from(row[feature])).collect();
+        table.push(name, Cells::Numeric(Packed::of(&numbers)));
         columns.push(FrozenColumn::Numeric(Numeric { name: name.clone(), fill: Some(0.0), scale: Scale::NONE }));
     }
     let preprocessor = Preprocessor { format: 1, text_case: TextCase::Upper, columns, dropped: Vec::new() };

@@ -6,13 +6,13 @@
 //! midpoint between the largest value of a bin and the smallest of the next, rounded to f32 so that it separates them:
 //! `code <= b` and `x <= edges[b]` agree on every training value. Infinities count as the largest finite numbers.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
-use super::search::Codes;
 use super::quantiles::{Sorting, ordered_bits, quantile_groups};
+use super::search::Codes;
 use super::turn::turn;
+use crate::training::error::Result;
+use crate::training::mapped::{Storage, StoredBytes};
 use crate::training::rows::TrainingSet;
 
 /// The code of a missing value.
@@ -29,11 +29,11 @@ pub struct FeatureBins {
 }
 
 /// A matrix in codes, column by column for large nodes, row by row for what is copied together for small ones.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct BinnedMatrix {
     n_rows: usize,
-    by_column: Vec<u8>,
-    by_row: Vec<u8>,
+    by_column: StoredBytes,
+    by_row: StoredBytes,
     features: Vec<FeatureBins>,
     n_bins: Vec<u8>,
     /// Per feature: whether a value is missing, whether its numbers are label codes.
@@ -42,48 +42,34 @@ pub struct BinnedMatrix {
 }
 
 impl BinnedMatrix {
-    /// At most `bins` (2 to 255) bins per column, beside the one for missing values.
-    pub fn of(set: &TrainingSet, bins: usize) -> Self {
-        let fill = |features: Range<usize>, columns: &mut [f32]| set.fill_columns(features, columns);
-        let nominal = (0..set.n_features()).map(|feature| set.is_nominal(feature)).collect();
-        Self { nominal, ..Self::of_columns(set.n_rows(), set.n_features(), bins, &fill) }
-    }
-
-    /// `fill` writes some features of all rows, column after column.
-    pub fn of_columns(
-        n_rows: usize,
-        n_features: usize,
-        bins: usize,
-        fill: &(dyn Fn(Range<usize>, &mut [f32]) + Sync),
-    ) -> Self {
-        let mut by_column = vec![MISSING; n_rows * n_features];
+    /// At most `bins` (2 to 255) bins per column, beside the one for missing values; the codes where there is room.
+    pub fn of(set: &TrainingSet, bins: usize, storage: &Storage) -> Result<Self> {
+        let (n_rows, n_features, at_once) = (set.n_rows(), set.n_features(), set.columns_at_once());
+        let mut by_column = storage.zeroed(n_rows * n_features)?;
         let bin_columns = |space: &mut Space, (block, codes): (usize, &mut [u8])| {
-            let n_columns = codes.len() / n_rows;
-            let first = block * COLUMNS_PER_TASK;
+            let first = block * at_once;
             space.values.resize(codes.len(), 0.0);
-            fill(first..first + n_columns, &mut space.values);
+            set.fill_columns(first..first + codes.len() / n_rows, &mut space.values);
             let columns = space.values.chunks_mut(n_rows).zip(codes.chunks_mut(n_rows));
             let bin_column = |(values, codes): (&mut [f32], &mut [u8])| {
                 values.iter_mut().for_each(|x| *x = comparable(*x));
                 let bins = FeatureBins::of(values, bins.clamp(2, 255), &mut space.sorting);
                 bins.encode(values, codes);
-                bins
+                (bins, codes.contains(&MISSING))
             };
-            columns.map(bin_column).collect::<Vec<FeatureBins>>()
+            columns.map(bin_column).collect::<Vec<(FeatureBins, bool)>>()
         };
-        let tasks = by_column.par_chunks_mut((n_rows * COLUMNS_PER_TASK).max(1)).enumerate();
-        let features: Vec<Vec<FeatureBins>> = tasks.map_init(Space::default, bin_columns).collect();
-        let features = match n_rows {
-            0 => vec![FeatureBins { min: Vec::new(), max: Vec::new(), edges: Vec::new() }; n_features],
-            _ => features.concat(),
-        };
-        let by_row = turned(&by_column, n_rows, n_features);
-        let has_missing = match n_rows {
-            0 => vec![false; n_features],
-            _ => by_column.par_chunks(n_rows).map(|column| column.contains(&MISSING)).collect(),
-        };
+        let tasks = by_column.par_chunks_mut((n_rows * at_once).max(1)).enumerate();
+        let columns: Vec<Vec<(FeatureBins, bool)>> = tasks.map_init(Space::default, bin_columns).collect();
+        let (mut features, mut has_missing): (Vec<FeatureBins>, Vec<bool>) = columns.into_iter().flatten().unzip();
+        // Without rows there are no columns to walk.
+        features.resize_with(n_features, || FeatureBins::of(&[], 2, &mut Sorting::default()));
+        has_missing.resize(n_features, false);
+        let mut by_row = storage.zeroed(n_rows * n_features)?;
+        turn_all(&by_column, n_rows, n_features, &mut by_row);
         let n_bins = features.iter().map(|bins| bins.n_bins() as u8).collect();
-        Self { n_rows, by_column, by_row, features, n_bins, has_missing, nominal: vec![false; n_features] }
+        let nominal = (0..n_features).map(|feature| set.is_nominal(feature)).collect();
+        Ok(Self { n_rows, by_column, by_row, features, n_bins, has_missing, nominal })
     }
 
     pub fn n_rows(&self) -> usize {
@@ -121,18 +107,28 @@ impl BinnedMatrix {
         self.nominal[feature]
     }
 
-    /// Whether so many rows are better copied together: their codes fit the second cache of a core, and they are few
-    /// enough of all that most of what is fetched with them is not theirs.
-    pub fn fits_nearby(&self, n_rows: usize) -> bool {
-        n_rows * self.features.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
+    /// Whether so many rows are better copied together (once more). Never most of the rows: they are as well read in
+    /// place.
+    pub fn copy_pays(&self, n_copies: usize, n_rows: usize) -> bool {
+        let fits = |limit: &usize| n_rows * self.features.len() <= *limit;
+        self.copy_limits().get(n_copies).is_some_and(fits) && n_rows * 4 <= self.n_rows
+    }
+
+    /// How often rows are copied together on the way down a tree.
+    pub fn n_copies(&self) -> usize {
+        self.copy_limits().len()
+    }
+
+    /// Codes that lie in a file are first copied into memory, then those of few rows into the second cache of a core.
+    fn copy_limits(&self) -> &'static [usize] {
+        if self.by_row.is_mapped() { &[IN_MEMORY_BYTES, NEARBY_BYTES] } else { &[NEARBY_BYTES] }
     }
 }
 
-/// Bytes of codes that are copied together for a subtree.
+/// Bytes of codes that are copied together for a subtree ..
 const NEARBY_BYTES: usize = 400 << 10;
-
-/// Columns that are read together: so many numbers of a row share a line of the cache.
-const COLUMNS_PER_TASK: usize = 32;
+/// .. and where codes lie in a file.
+const IN_MEMORY_BYTES: usize = 48 << 20;
 
 /// What a thread needs to bin columns.
 #[derive(Default)]
@@ -142,9 +138,8 @@ struct Space {
 }
 
 /// From columns to rows, in blocks that stay in the cache.
-fn turned(by_column: &[u8], n_rows: usize, n_features: usize) -> Vec<u8> {
+fn turn_all(by_column: &[u8], n_rows: usize, n_features: usize, by_row: &mut [u8]) {
     const ROWS: usize = 64;
-    let mut by_row = vec![0; by_column.len()];
     let blocks = by_row.par_chunks_mut((ROWS * n_features).max(1)).enumerate();
     blocks.for_each_init(Vec::new, |columns: &mut Vec<u8>, (block, rows)| {
         let n = rows.len() / n_features;
@@ -154,7 +149,6 @@ fn turned(by_column: &[u8], n_rows: usize, n_features: usize) -> Vec<u8> {
         }
         turn(columns, n, rows, n_features);
     });
-    by_row
 }
 
 /// Infinities become the largest finite numbers, -0.0 becomes 0.0.
@@ -242,7 +236,8 @@ mod tests {
 
     fn binned(values: &[f32], bins: usize) -> BinnedMatrix {
         let matrix = FeatureMatrix::new(["x".to_string()].into(), values.to_vec());
-        BinnedMatrix::of(&TrainingSet::of_all_rows(matrix.into(), vec![0; values.len()]), bins)
+        let set = TrainingSet::of_all_rows(matrix.into(), vec![0; values.len()]);
+        BinnedMatrix::of(&set, bins, &Storage::in_memory()).unwrap()
     }
 
     /// Codes and frozen thresholds say the same about every value.

@@ -21,12 +21,7 @@ pub struct Cuts<T> {
 
 impl<T: Sum> Cuts<T> {
     pub fn new() -> Self {
-        Self {
-            len: 0,
-            limits: [0; MOST],
-            lefts: [T::default(); MOST],
-            costs: [f64::INFINITY; MOST],
-        }
+        Self { len: 0, limits: [0; MOST], lefts: [T::default(); MOST], costs: [f64::INFINITY; MOST] }
     }
 
     pub fn clear(&mut self) {

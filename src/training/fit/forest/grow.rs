@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 use super::SplitKind;
 use super::bins::BinnedMatrix;
 use super::criterion::impurity;
-use super::nearby::NearbyRows;
+use super::nearby::{Layout, NearbyRows, Rows};
 use super::samples::{Ranges, Sample, Samples, Sum, below};
 use super::search::{Candidate, Codes, Found, Node, Rules, Search};
 use super::split::{Cut, Routes, Split, has_bit};
@@ -22,7 +22,11 @@ const LARGE_NODE: usize = 4096;
 /// A node of a grown tree, in preorder.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum GrownNode<T> {
-    Split { feature: u32, cut: GrownCut, missing_left: bool },
+    Split {
+        feature: u32,
+        cut: GrownCut,
+        missing_left: bool,
+    },
     /// What its samples sum up to.
     Leaf(T),
 }
@@ -67,7 +71,8 @@ pub struct TreeGrower<'a, S: Sample> {
     /// All features. A node's constant ones stand first, and whatever happens below it reorders only the others.
     features: Vec<usize>,
     search: Search<S::Sum>,
-    nearby: NearbyRows<S>,
+    /// Rows copied together, by how often they were copied.
+    nearby: [NearbyRows<S>; 2],
     progress: &'a dyn Progress,
     pub tree: GrownTree<S::Sum>,
 }
@@ -89,7 +94,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             rng,
             features: (0..n_features).collect(),
             search: Search::new(),
-            nearby: NearbyRows::default(),
+            nearby: [NearbyRows::default(), NearbyRows::default()],
             progress,
             tree: GrownTree { nodes: Vec::new(), subsets: Vec::new(), decrease: vec![0.0; n_features] },
         }
@@ -102,19 +107,19 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         let codes = self.rules.binned.by_column();
         match self.rules.config.max_leaf_nodes {
             Some(most) => super::best_first::grow(&mut self, codes, &mut samples, root, most)?,
-            None => self.grow_below(codes, &mut samples, root, true)?,
+            None => self.grow_below(codes, Rows::Matrix(self.rules.binned), &mut samples, root, 0)?,
         }
         Ok(self.tree)
     }
 
-    /// Grows the subtree of `root` depth first, its nodes in preorder. `is_far`: codes are those of all rows, of which
-    /// small nodes take a copy.
+    /// Grows the subtree of `root` depth first, its nodes in preorder. Its rows were copied together `n_copies` times.
     fn grow_below(
         &mut self,
         codes: Codes,
+        rows: Rows,
         samples: &mut Samples<S>,
         root: Open<S::Sum>,
-        is_far: bool,
+        n_copies: usize,
     ) -> Result<()> {
         let mut open = vec![root];
         while let Some(node) = open.pop() {
@@ -125,13 +130,8 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
                 self.tree.nodes.push(GrownNode::Leaf(node.total));
                 continue;
             }
-            if is_far && self.rules.binned.fits_nearby(node.n_rows()) {
-                let mut nearby = std::mem::take(&mut self.nearby);
-                let ranges = nearby.copy(self.rules.kind, self.rules.binned, samples, &node.ranges);
-                let (codes, samples) = nearby.parts();
-                let grown = self.grow_below(codes, samples, Open { ranges, ..node }, false);
-                self.nearby = nearby;
-                grown?;
+            if self.rules.binned.copy_pays(n_copies, node.n_rows()) {
+                self.grow_nearby(rows, samples, node, n_copies)?;
                 continue;
             }
             let Some((split, n_constant)) = self.split(codes, samples, &node) else {
@@ -146,6 +146,22 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             open.push(Open { ranges: left, depth, total: split.left, n_constant });
         }
         Ok(())
+    }
+
+    /// Grows a subtree in a copy of its rows.
+    fn grow_nearby(&mut self, rows: Rows, samples: &Samples<S>, node: Open<S::Sum>, n_copies: usize) -> Result<()> {
+        let binned = self.rules.binned;
+        // What will be copied again must be found row by row.
+        let copied_again = binned.n_copies() > n_copies + 1;
+        let is_random = self.rules.kind == SplitKind::Random;
+        let layout = if copied_again || is_random { Layout::RowByRow } else { Layout::Blocks };
+        let mut nearby = std::mem::take(&mut self.nearby[n_copies]);
+        let ranges = nearby.copy(layout, rows, samples, &node.ranges);
+        let (codes, samples) = nearby.codes_and_samples();
+        let rows = Rows::Copied { codes: codes.codes, n_features: binned.n_features() };
+        let grown = self.grow_below(codes, rows, samples, Open { ranges, ..node }, n_copies + 1);
+        self.nearby[n_copies] = nearby;
+        grown
     }
 
     pub fn is_interrupted(&self) -> bool {
@@ -175,12 +191,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
     }
 
     /// The best split over the drawn features, and how many features are constant here; none makes a leaf.
-    pub fn split(
-        &mut self,
-        codes: Codes,
-        samples: &Samples<S>,
-        node: &Open<S::Sum>,
-    ) -> Option<(Split<S::Sum>, usize)> {
+    pub fn split(&mut self, codes: Codes, samples: &Samples<S>, node: &Open<S::Sum>) -> Option<(Split<S::Sum>, usize)> {
         let classes = [0, 1].map(|class| samples.of_class(class, &node.ranges));
         let view = Node { codes, classes, total: node.total, is_unit: self.is_unit };
         let mut best: Option<Found<S::Sum>> = None;

@@ -62,7 +62,7 @@ pub fn grow(
     seed: Seed,
     progress: &dyn Progress,
 ) -> Result<Grown> {
-    grow_binned(config, kind, &BinnedMatrix::of(set, config.bins), set, seed, progress)
+    grow_binned(config, kind, &*set.binned(config.bins)?, set, seed, progress)
 }
 
 /// Grows a forest on the set's matrix, binned before (once for several forests).

@@ -3,7 +3,6 @@
 //! For random forests in blocks that hold their codes column by column: a column is read for all samples of a node. For
 //! extra trees row by row, as nodes of few rows, of which they have more, are read fastest; nothing need be turned.
 
-use super::SplitKind;
 use super::bins::BinnedMatrix;
 use super::samples::{Ranges, Sample, Samples};
 use super::search::Codes;
@@ -28,13 +27,48 @@ impl<S: Sample> Default for NearbyRows<S> {
     }
 }
 
+/// Where the codes of a whole row are found by its place.
+#[derive(Clone, Copy)]
+pub enum Rows<'a> {
+    Matrix(&'a BinnedMatrix),
+    /// Rows copied together before, row by row.
+    Copied {
+        codes: &'a [u8],
+        n_features: usize,
+    },
+}
+
+impl<'a> Rows<'a> {
+    fn at(self, place: usize) -> &'a [u8] {
+        match self {
+            Rows::Matrix(binned) => binned.row(place),
+            Rows::Copied { codes, n_features } => &codes[place..][..n_features],
+        }
+    }
+
+    fn n_features(self) -> usize {
+        match self {
+            Rows::Matrix(binned) => binned.n_features(),
+            Rows::Copied { n_features, .. } => n_features,
+        }
+    }
+}
+
+/// How rows are laid out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// In blocks, column by column.
+    Blocks,
+    RowByRow,
+}
+
 impl<S: Sample> NearbyRows<S> {
     /// Takes a node's samples and the codes of their rows.
-    pub fn copy(&mut self, kind: SplitKind, binned: &BinnedMatrix, samples: &Samples<S>, ranges: &Ranges) -> Ranges {
-        let n_features = binned.n_features();
-        let rows = (0..2).flat_map(|class| samples.of_class(class, ranges)).map(|sample| binned.row(sample.row()));
-        match kind {
-            SplitKind::Best => {
+    pub fn copy(&mut self, layout: Layout, from: Rows, samples: &Samples<S>, ranges: &Ranges) -> Ranges {
+        let n_features = from.n_features();
+        let rows = (0..2).flat_map(|class| samples.of_class(class, ranges)).map(|sample| from.at(sample.row()));
+        match layout {
+            Layout::Blocks => {
                 self.stride = BLOCK;
                 // A sample's place: the block, and within it the first column's byte.
                 self.samples.take_over(samples, ranges, |row| row / BLOCK * BLOCK * n_features + row % BLOCK);
@@ -53,7 +87,7 @@ impl<S: Sample> NearbyRows<S> {
                     }
                 }
             }
-            SplitKind::Random => {
+            Layout::RowByRow => {
                 self.stride = 1;
                 self.samples.take_over(samples, ranges, |row| row * n_features);
                 self.codes.clear();
@@ -63,7 +97,7 @@ impl<S: Sample> NearbyRows<S> {
         self.samples.all()
     }
 
-    pub fn parts(&mut self) -> (Codes<'_>, &mut Samples<S>) {
+    pub fn codes_and_samples(&mut self) -> (Codes<'_>, &mut Samples<S>) {
         (Codes { codes: &self.codes, stride: self.stride }, &mut self.samples)
     }
 }

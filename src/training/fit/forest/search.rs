@@ -259,7 +259,9 @@ impl<T: Sum> Search<T> {
             SplitKind::Best => best_subset(&bins, &judge, occupied.clone()),
             SplitKind::Random => drawn_subset(&bins, &judge, &occupied, rng),
         };
-        found.map_or(Candidate::Invalid, |(left, verdict)| Candidate::Valid(settle_subset(feature, &left, &occupied, verdict)))
+        found.map_or(Candidate::Invalid, |(left, verdict)| {
+            Candidate::Valid(settle_subset(feature, &left, &occupied, verdict))
+        })
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a split is, and what makes one better than another.
 
+use super::bins::MISSING;
 use super::criterion::cost;
 use super::samples::Sum;
-use super::bins::MISSING;
 use crate::training::config::Criterion;
 
 /// Which bins go left. Missing values are told by [`Split::missing_left`].
@@ -31,7 +31,9 @@ impl<T> Split<T> {
     pub fn routes(&self) -> Routes {
         match self.cut {
             // Adding one turns the code of missing values into 0: one comparison serves both.
-            Cut::AtMost(last) => Routes::AtMost { shift: u8::from(self.missing_left), last: last + u8::from(self.missing_left) },
+            Cut::AtMost(last) => {
+                Routes::AtMost { shift: u8::from(self.missing_left), last: last + u8::from(self.missing_left) }
+            }
             Cut::Among(mut left) => {
                 left[3] |= u64::from(self.missing_left) << (MISSING % 64);
                 Routes::Among(left)

@@ -50,7 +50,7 @@ fn plain<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], tree: GrownTree
 }
 
 fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Vec<Node> {
-    let (binned, seed) = (BinnedMatrix::of(set, config.bins), Seed::new(seed));
+    let (binned, seed) = (set.binned(config.bins).unwrap(), Seed::new(seed));
     match class_weights(set) {
         Some(weights) => {
             let grown = grow_trees::<Counted>(config, kind, &binned, set, weights, seed, &Silent);
@@ -410,7 +410,8 @@ fn leaves_are_limited_and_the_best_splits_come_first() {
         }
     }
     // Column 0 separates much, column 1 the rest of one side only: with three leaves that side is the one split again.
-    let rows: [[f32; 2]; 8] = [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]];
+    let rows: [[f32; 2]; 8] =
+        [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]];
     let labels = [0, 0, 0, 0, 1, 1, 1, 0];
     let set = self::set(2, rows.concat(), &labels);
     let config = ForestConfig { max_leaf_nodes: Some(2), ..exact() };
@@ -450,8 +451,7 @@ fn a_subset_is_the_best_of_all_subsets() {
         let names: Vec<String> = vec!["level".into()];
         let matrix = FeatureMatrix::new(names.into(), codes.clone()).with_nominal([true].into());
         let set = TrainingSet::of_all_rows(Arc::new(matrix), labels);
-        let config =
-            ForestConfig { categorical_splits: CategoricalSplits::Subset, max_depth: Some(1), ..exact() };
+        let config = ForestConfig { categorical_splits: CategoricalSplits::Subset, max_depth: Some(1), ..exact() };
         let scores = forest(&config, SplitKind::Best, &set, 0).score(set.matrix());
         let cost = |goes_left: &dyn Fn(usize) -> bool| {
             let (left, right): (Vec<usize>, Vec<usize>) = (0..60).partition(|&entry| goes_left(entry));
@@ -470,8 +470,9 @@ fn out_of_bag_scores_are_those_of_trees_that_did_not_draw_the_row() {
     let config = ForestConfig { trees: 70, oob_score: true, ..ForestConfig::RANDOM_FOREST };
     let grown = grow(&config, SplitKind::Best, &set, Seed::new(5), &Silent).unwrap();
     // Slowly: one forest per tree, and the rows its bootstrap left out.
-    let binned = BinnedMatrix::of(&set, config.bins);
-    let trees = grow_trees::<Counted>(&config, SplitKind::Best, &binned, &set, [1.0; 2], Seed::new(5), &Silent).unwrap();
+    let binned = set.binned(config.bins).unwrap();
+    let trees =
+        grow_trees::<Counted>(&config, SplitKind::Best, &binned, &set, [1.0; 2], Seed::new(5), &Silent).unwrap();
     let mut sums = vec![(0.0, 0); 400];
     for (at, tree) in trees.into_iter().enumerate() {
         let mut rng = tree_rng(Seed::new(5), at);
@@ -491,7 +492,8 @@ fn importance_finds_the_columns_that_matter() {
     let mut rng = Seed::new(7).rng();
     let values: Vec<f32> = (0..3000 * 6).map(|_| unit(&mut rng) as f32).collect();
     let labels: Vec<u8> = values.chunks(6).map(|row| u8::from(row[1] > 0.5 || row[4] > 0.9)).collect();
-    for (kind, config) in [(SplitKind::Best, ForestConfig::RANDOM_FOREST), (SplitKind::Random, ForestConfig::EXTRA_TREES)]
+    for (kind, config) in
+        [(SplitKind::Best, ForestConfig::RANDOM_FOREST), (SplitKind::Random, ForestConfig::EXTRA_TREES)]
     {
         let config = ForestConfig { trees: 20, ..config };
         let grown = grow(&config, kind, &set(6, values.clone(), &labels), Seed::new(0), &Silent).unwrap();

@@ -1,0 +1,181 @@
+//! Bytes that lie in memory, or in a file mapped into it when the run's budget is spent.
+//!
+//! In: a length. Out: [`StoredBytes`], zeroed, written while being built and then read like any slice. A file is made
+//! without a name in the folder of runs (or loses its name at once), so that nothing is left however the run ends, and
+//! its blocks are reserved before it is mapped: a full disk is an error here, never a signal later. What lies where
+//! changes no result.
+
+use std::fs::File;
+use std::io::Write;
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use memmap2::MmapMut;
+
+use super::error::{Error, Result, io_reason};
+
+/// Where the large arrays of a run lie.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    folder: PathBuf,
+    budget: Option<u64>,
+    /// Bytes lent in memory.
+    lent: Arc<AtomicU64>,
+}
+
+impl Storage {
+    /// At most `budget` bytes in memory, the rest in files without a name in `folder`.
+    pub fn new(budget: Option<u64>, folder: impl Into<PathBuf>) -> Storage {
+        Storage { folder: folder.into(), budget, lent: Arc::default() }
+    }
+
+    pub fn in_memory() -> Storage {
+        Storage::new(None, "")
+    }
+
+    /// Bytes that the columns may take in memory: half of the budget, for their bins need room too.
+    pub fn room_of_columns(&self) -> Option<u64> {
+        self.budget.map(|budget| budget / 2)
+    }
+
+    /// Zeroed bytes: in memory while the budget lasts.
+    pub fn zeroed(&self, len: usize) -> Result<StoredBytes> {
+        let fits = |room: u64| self.lent.load(Ordering::Relaxed).saturating_add(len as u64) <= room;
+        if self.budget.is_none_or(fits) { Ok(self.hold(vec![0; len])) } else { self.mapped(len) }
+    }
+
+    /// Bytes that are in memory already; they count.
+    pub fn hold(&self, bytes: Vec<u8>) -> StoredBytes {
+        self.lent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        StoredBytes(Held::Memory(bytes, self.lent.clone()))
+    }
+
+    /// Zeroed bytes in a file.
+    pub fn mapped(&self, len: usize) -> Result<StoredBytes> {
+        if len == 0 {
+            return Ok(self.hold(Vec::new()));
+        }
+        let map = || -> std::io::Result<MmapMut> {
+            let mut file = tempfile::tempfile_in(&self.folder)?;
+            reserve(&mut file, len)?;
+            map(&file)
+        };
+        map().map(|map| StoredBytes(Held::File(map))).map_err(|error| self.full(len, &error))
+    }
+
+    /// A file without a name, for what is written once and read once.
+    pub fn file(&self) -> Result<File> {
+        tempfile::tempfile_in(&self.folder).map_err(|error| self.full(0, &error))
+    }
+
+    pub fn full(&self, len: usize, error: &std::io::Error) -> Error {
+        let (folder, reason) = (self.folder.display(), io_reason(error));
+        Error::failed(format!("a file of {len} bytes beside the runs in `{folder}` can't be made: {reason}"))
+            .hint("columns and bins that exceed `limits.memory_budget` lie on disk: free some space, or raise it")
+    }
+}
+
+/// Makes the file `len` bytes long, all of them on disk.
+fn reserve(file: &mut File, len: usize) -> std::io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    if fallocate(&*file, FallocateFlags::empty(), 0, len as u64).is_ok() {
+        return Ok(());
+    }
+    // A file system that reserves nothing in advance: written out, it holds its blocks too.
+    let zeros = vec![0; len.min(1 << 20)];
+    let mut left = len;
+    while left > 0 {
+        let written = file.write(&zeros[..left.min(zeros.len())])?;
+        left -= written;
+    }
+    Ok(())
+}
+
+/// The one place that needs `unsafe`: a mapping is undefined behaviour if someone else changes or cuts the file. This
+/// one is our own, has no name by which another could open it, is as long as its mapping, and no handle to it is kept.
+#[allow(unsafe_code)]
+fn map(file: &File) -> std::io::Result<MmapMut> {
+    // SAFETY: see above.
+    unsafe { MmapMut::map_mut(file) }
+}
+
+/// Bytes wherever they lie. They read and write as a slice; a file goes when they are dropped.
+#[derive(Debug)]
+pub struct StoredBytes(Held);
+
+#[derive(Debug)]
+enum Held {
+    Memory(Vec<u8>, Arc<AtomicU64>),
+    File(MmapMut),
+}
+
+impl StoredBytes {
+    pub fn is_mapped(&self) -> bool {
+        matches!(self.0, Held::File(_))
+    }
+}
+
+impl Deref for StoredBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Held::Memory(bytes, _) => bytes,
+            Held::File(map) => map,
+        }
+    }
+}
+
+impl DerefMut for StoredBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        match &mut self.0 {
+            Held::Memory(bytes, _) => bytes,
+            Held::File(map) => map,
+        }
+    }
+}
+
+impl AsRef<[u8]> for StoredBytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl Drop for StoredBytes {
+    fn drop(&mut self) {
+        if let Held::Memory(bytes, lent) = &self.0 {
+            lent.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_the_budget_bytes_lie_in_a_file_without_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::new(Some(100), folder.path());
+        let first = storage.zeroed(60).unwrap();
+        let mut second = storage.zeroed(100_000).unwrap();
+        assert!(!first.is_mapped() && second.is_mapped());
+        assert!(second.iter().all(|&byte| byte == 0));
+        second.chunks_mut(1000).zip(0u8..).for_each(|(chunk, at)| chunk.fill(at));
+        assert!(second.chunks(1000).zip(0u8..).all(|(chunk, at)| chunk.iter().all(|&byte| byte == at)));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing to leave behind");
+        drop(first);
+        assert!(!storage.zeroed(100).unwrap().is_mapped(), "what was given back can be lent again");
+        assert!(storage.mapped(0).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_disk_without_room_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Storage::new(Some(0), folder.path()).zeroed(1 << 60).unwrap_err();
+        assert!(error.message.contains("can't be made") && error.hint.is_some(), "{error}");
+        assert!(Storage::new(Some(0), folder.path().join("absent")).zeroed(1).is_err());
+    }
+}
