@@ -104,13 +104,13 @@ pub struct Search<T> {
     histograms: [Histogram<T>; 2],
     cuts: Cuts<T>,
     /// Codes of a node's samples, by class.
-    gathered: [Vec<u8>; 2],
+    gathered: [[Vec<u8>; 2]; 2],
 }
 
 impl<T: Sum> Search<T> {
     pub fn new() -> Self {
         let histogram = || Histogram { bins: [T::default(); 256], seen: [0; 256] };
-        Self { histograms: [histogram(), histogram()], cuts: Cuts::new(), gathered: [Vec::new(), Vec::new()] }
+        Self { histograms: [histogram(), histogram()], cuts: Cuts::new(), gathered: Default::default() }
     }
 
     /// Looks at two columns. Filled side by side, two histograms take half the time that they take one after the other:
@@ -122,10 +122,17 @@ impl<T: Sum> Search<T> {
         node: &Node<S>,
         rng: &mut ChaCha8Rng,
     ) -> [Candidate<T>; 2] {
-        if rules.kind == SplitKind::Random {
+        if rules.kind == SplitKind::Random && features.iter().any(|&feature| rules.cuts_subsets(feature)) {
             return features.map(|feature| self.look(rules, feature, node, rng));
         }
         let columns = features.map(|feature| node.codes.column(feature));
+        if rules.kind == SplitKind::Random {
+            let [first, second] = &mut self.gathered;
+            for class in 0..2 {
+                gather_both(&mut first[class], &mut second[class], columns, node.classes[class]);
+            }
+            return [0, 1].map(|at| self.draw(at, rules, features[at], node, rng));
+        }
         let [first, second] = &mut self.histograms;
         for class in 0..2 {
             for sample in node.classes[class] {
@@ -146,7 +153,10 @@ impl<T: Sum> Search<T> {
         rng: &mut ChaCha8Rng,
     ) -> Candidate<T> {
         if rules.kind == SplitKind::Random && !rules.cuts_subsets(feature) {
-            return self.draw(rules, feature, node, rng);
+            for class in 0..2 {
+                gather(&mut self.gathered[0][class], node.codes.column(feature), node.classes[class]);
+            }
+            return self.draw(0, rules, feature, node, rng);
         }
         let column = node.codes.column(feature);
         for class in 0..2 {
@@ -188,17 +198,16 @@ impl<T: Sum> Search<T> {
         found.map_or(Candidate::Invalid, Candidate::Valid)
     }
 
-    /// The cut at a threshold drawn uniformly over the values that the node spans.
+    /// The cut at a threshold drawn uniformly over the values that the node spans; its codes are gathered.
     fn draw<S: Sample<Sum = T>>(
-        &mut self,
+        &self,
+        at: usize,
         rules: &Rules,
         feature: usize,
         node: &Node<S>,
         rng: &mut ChaCha8Rng,
     ) -> Candidate<T> {
-        let column = node.codes.column(feature);
-        let [first, second] = &mut self.gathered;
-        let codes = [gather(first, column, node.classes[0]), gather(second, column, node.classes[1])];
+        let codes = [0, 1].map(|class| &self.gathered[at][class][..]);
         let [a, b] = codes.map(span);
         let (low, high) = (a.0.min(b.0), a.1.max(b.1));
         let sum_up_to = |last: u8| {
@@ -390,15 +399,19 @@ fn classes_of(sum: impl Sum) -> u8 {
 }
 
 /// The codes of some samples, side by side.
-fn gather<'a, S: Sample>(buffer: &'a mut Vec<u8>, column: &'a [u8], samples: &[S]) -> &'a [u8] {
-    if let (Some(first), Some(last)) = (samples.first(), samples.last())
-        && last.row() + 1 - first.row() == samples.len()
-    {
-        return &column[first.row()..=last.row()];
+fn gather<S: Sample>(codes: &mut Vec<u8>, column: &[u8], samples: &[S]) {
+    codes.clear();
+    codes.extend(samples.iter().map(|sample| column[sample.row()]));
+}
+
+/// The same of two columns: waits for one overlap with waits for the other.
+fn gather_both<S: Sample>(first: &mut Vec<u8>, second: &mut Vec<u8>, columns: [&[u8]; 2], samples: &[S]) {
+    first.resize(samples.len(), 0);
+    second.resize(samples.len(), 0);
+    for ((first, second), sample) in first.iter_mut().zip(second).zip(samples) {
+        *first = columns[0][sample.row()];
+        *second = columns[1][sample.row()];
     }
-    buffer.clear();
-    buffer.extend(samples.iter().map(|sample| column[sample.row()]));
-    buffer
 }
 
 /// The lowest code and one more than the highest, without missing values; (`MISSING`, 0) where there is nothing else.
