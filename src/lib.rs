@@ -13,3 +13,6 @@ pub mod training;
 
 #[cfg(feature = "train")]
 pub mod cli;
+
+#[cfg(feature = "bench")]
+pub mod bench;

@@ -56,7 +56,7 @@ fn arrows_go_one_way() {
         from == to
             || matches!(
                 (from, to),
-                ("cli", _) | ("training", "scoring") | ("serving", "scoring") | ("bin", _) | ("lib.rs", _)
+                ("cli", _) | ("training", "scoring") | ("serving", "scoring") | ("bin" | "bench.rs" | "lib.rs", _)
             )
     };
     let mut wrong = Vec::new();
@@ -106,6 +106,29 @@ fn features_are_named_in_lib_rs_alone() {
         let found = code_lines(&text).any(|(_, code)| code.contains("cfg(feature"));
         assert!(!found || file == "lib.rs", "src/{file} names a cargo feature");
     }
+}
+
+/// `bench` makes training sets outside any split: a normal build must not have it, and nothing else may do the same.
+#[test]
+fn training_sets_outside_a_split_are_for_benches_alone() {
+    let text = |file: &str| std::fs::read_to_string(root().join(file)).expect("source is text");
+    assert!(
+        text("src/lib.rs").contains("#[cfg(feature = \"bench\")]\npub mod bench;"),
+        "`bench` hides behind its feature"
+    );
+    let manifest = text("Cargo.toml");
+    let asks_for_it = |line: &&str| line.contains("\"bench\"") && !line.starts_with("required-features");
+    assert_eq!(manifest.lines().find(asks_for_it), None, "no feature turns `bench` on");
+    let makers: Vec<String> = sources()
+        .into_iter()
+        .filter(|(_, text)| {
+            let tests = text.find("#[cfg(test)]").unwrap_or(text.len());
+            code_lines(&text[..tests]).any(|(_, code)| code.contains("TrainingSet::of_all_rows("))
+        })
+        .map(|(file, _)| file)
+        .filter(|file| !file.ends_with("/tests.rs"))
+        .collect();
+    assert_eq!(makers, ["bench.rs", "training/prepare.rs"], "who makes a training set of a whole matrix");
 }
 
 #[test]

@@ -234,7 +234,6 @@ features: [ { name: cents, decimals: amount } ]
 split: { gap: 3600 }
 imbalance: [ smote, smote-tomek: { categorical: nominal } ]
 calibrate: auto
-limits: { memory_budget: 8GB }
 ";
     assert_snapshot!(check(VALID.replace("a.csv", "a.parquet") + later, &[]), @r#"
     exit code 2
@@ -247,7 +246,36 @@ limits: { memory_budget: 8GB }
     error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample` or `smote-tomek`
     error: `c.yaml`, line 9, column 49: `imbalance.1.smote-tomek.categorical`: not yet: this version knows only `numeric`, found `nominal`
     error: `c.yaml`, line 10, column 12: `calibrate`: not yet: this version knows only `none`, found `auto`
-    error: `c.yaml`, line 11, column 26: `limits.memory_budget`: not yet: this version does not know it
+    error: 7 problems in `c.yaml`
+    "#);
+}
+
+#[test]
+fn limits_and_draws_that_contradict_themselves() {
+    let config = "\
+models:
+  - random-forest: { oob_score: true }
+  - random-forest: { name: all-rows, bootstrap: false, max_samples: 0.5, oob_score: true }
+limits: { memory_budget: 8 gigabytes, max_model_mb: 10MB }
+importance: { rows: 1, repeat: 3 }
+";
+    assert_snapshot!(check(format!("{VALID}  group: card\n{config}"), &[]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: `c.yaml`, line 8, column 33: `models.random-forest.oob_score`: rows are not independent where `data.group` is declared, so an out-of-bag score would flatter the model
+    hint: leave `oob_score` out: the folds and the test rows measure the model
+    error: `c.yaml`, line 9, column 69: `models.1.random-forest.max_samples`: without `bootstrap` no rows are drawn: each tree sees all of them
+    hint: set `bootstrap: true`, or leave `max_samples` out
+    error: `c.yaml`, line 9, column 85: `models.1.random-forest.oob_score`: without `bootstrap` no tree leaves rows out that it could be measured on
+    hint: set `bootstrap: true`, or leave `oob_score` out
+    error: `c.yaml`, line 9, column 85: `models.all-rows.oob_score`: rows are not independent where `data.group` is declared, so an out-of-bag score would flatter the model
+    hint: leave `oob_score` out: the folds and the test rows measure the model
+    error: `c.yaml`, line 10, column 26: `limits.memory_budget`: expected a number of bytes such as `512MiB`, `2GB`, `1.5GiB` or `536870912`, up to 1024TiB, found `8 gigabytes`
+    error: `c.yaml`, line 10, column 53: `limits.max_model_mb`: expected a number above 0 and at most 1000000000, found `10MB`
+    error: `c.yaml`, line 11, column 21: `importance.rows`: expected a whole number from 2 to 4294967295, found `1`
+    error: `c.yaml`, line 11, column 24: `importance.repeat`: unknown key
+    hint: did you mean `repeats`?
     error: 8 problems in `c.yaml`
     "#);
 }
@@ -496,15 +524,26 @@ fn show_says_where_each_value_came_from() {
           max_depth: null                         # default
           min_samples_split: 2                    # default
           min_samples_leaf: 1                     # default
+          max_leaf_nodes: null                    # default
           max_features: sqrt                      # default
           criterion: gini                         # default
           bins: 255                               # default
           bootstrap: false                        # default
+          max_samples: null                       # default
+          oob_score: false                        # default
+          categorical_splits: ordered             # default
     select:
       by: average-precision                       # default
       protocol: random                            # default
     threshold:
       max_fpr: 0.01                               # default
+    limits:
+      memory_budget: null                         # default
+      max_model_mb: null                          # default
+    importance:
+      permutation: false                          # default
+      rows: 10000                                 # default
+      repeats: 3                                  # default
     output:
       experiments: experiments                    # default
       reports: reports                            # default

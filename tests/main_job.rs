@@ -377,6 +377,138 @@ fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
     }
 }
 
+/// A document of the only run.
+fn of_run(folder: &Path, file: &str) -> serde_json::Value {
+    let found = files(&folder.join("experiments"));
+    let mut of_name = found.iter().filter(|(path, _)| path.ends_with(file));
+    let (_, bytes) = of_name.next().expect(file);
+    assert!(of_name.next().is_none(), "two of {file}");
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+#[test]
+fn a_model_above_the_limit_is_shown_and_not_selected() {
+    let case = Case::new();
+    fs::write(case.path().join("c.yaml"), config("  extra-trees: { trees: 200 }\n")).unwrap();
+    let with = |set: &str| fraudml(case.path(), &["train", "--config", "c.yaml", "--json", "--set", set]);
+    let refused = with("limits.max_model_mb=0.0001");
+    let (stdout, stderr) = (String::from_utf8(refused.stdout).unwrap(), String::from_utf8(refused.stderr).unwrap());
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert!(
+        stdout.contains("none fits `limits.max_model_mb` of 0.0001; the smallest is random-forest with raw"),
+        "{stdout}"
+    );
+    let n_cells = n_cells(case.path());
+
+    let selected = with("limits.max_model_mb=0.005");
+    assert!(selected.status.success(), "{selected:?}");
+    assert_eq!(self::n_cells(case.path()), n_cells, "finished fits are kept");
+    let document: serde_json::Value = serde_json::from_slice(&selected.stdout).unwrap();
+    assert_eq!(document["selection"]["model"], "random-forest");
+    let rows = document["leaderboard"]["rows"].as_array().unwrap();
+    let of = |model: &str| rows.iter().find(|row| row["model"] == model).unwrap();
+    assert!(of("extra-trees")["over_limit"] == true && of("random-forest")["over_limit"] == false, "{document:#}");
+    let sizes: Vec<u64> = files(&case.path().join("experiments/cells"))
+        .into_iter()
+        .filter_map(|(path, bytes)| path.ends_with("model.safetensors").then_some(bytes.len() as u64))
+        .collect();
+    for row in rows {
+        assert!(sizes.contains(&row["model_bytes"].as_u64().unwrap()), "{row:#}");
+    }
+    // Evaluated again it is the same; the page names the model that was left out.
+    let again = ok(case.path(), &["evaluate", document["run"].as_str().unwrap(), "--json"]);
+    assert!(again.contains("\"over_limit\": true") && again.contains("\"model\": \"random-forest\""), "{again}");
+    let page = files(&case.path().join("reports"));
+    let page = page.iter().find(|(path, _)| path.ends_with("report.md")).unwrap().1;
+    assert!(
+        String::from_utf8_lossy(page)
+            .contains("Above the limit of 0.005 MB, and so not selected: extra-trees with raw")
+    );
+}
+
+#[test]
+fn permutation_importance_is_measured_on_request_and_changes_nothing_else() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let plain = files(case.path());
+    let asked = ["--set", "importance.permutation=true", "--set", "importance.repeats=2"];
+    let train = |threads: &str| {
+        let output =
+            fraudml(case.path(), &[&["train", "--config", "c.yaml", "--threads", threads][..], &asked].concat());
+        assert!(output.status.success(), "{output:?}");
+        output
+    };
+    let said = train("1");
+    assert!(String::from_utf8_lossy(&said.stderr).contains("6 of 6 cells are finished already"), "{said:?}");
+    let file = of_run(case.path(), "permutation_importance.json");
+    assert_eq!((&file["n_rows"], &file["asked"]["repeats"]), (&serde_json::json!(12), &serde_json::json!(2)));
+    let drop = |column: &str| file["features"][column]["auc"]["mean"].as_f64().unwrap();
+    assert!(drop("amount") > 0.0 && drop("card") > 0.0, "{file:#}");
+    // Cells, bundle and leaderboard are what they were.
+    let found = files(case.path());
+    let told = ["run.json", "config.yaml", "timings.jsonl", "permutation_importance.json"];
+    for (path, bytes) in &plain {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let may_differ = told.contains(&name.as_str()) || path.starts_with("reports");
+        assert!(may_differ || found[path] == *bytes, "{} differs", path.display());
+    }
+    let reports = |found: &BTreeMap<PathBuf, Vec<u8>>| {
+        found.clone().into_iter().filter(|(path, _)| path.starts_with("reports")).collect::<BTreeMap<_, _>>()
+    };
+    assert!(reports(&found).keys().any(|path| path.ends_with("importance.svg")));
+    // Evaluated again, the report still tells it; made again on more threads, the bytes are the same.
+    ok(case.path(), &["evaluate", "--quiet"]);
+    assert!(reports(&files(case.path())) == reports(&found));
+    let at = found.keys().find(|path| path.ends_with("permutation_importance.json")).unwrap();
+    fs::write(case.path().join(at), "{").unwrap();
+    train("4");
+    assert!(fs::read(case.path().join(at)).unwrap() == found[at]);
+    assert!(reports(&files(case.path())) == reports(&found));
+    // Not asked for, what lies there is not told.
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let report = of_reports(case.path());
+    assert!(report["importance"]["permutation"].is_null());
+}
+
+/// `report.json` of the only run.
+fn of_reports(folder: &Path) -> serde_json::Value {
+    let found = files(&folder.join("reports"));
+    let (_, bytes) = found.iter().find(|(path, _)| path.ends_with("report.json")).expect("a report");
+    serde_json::from_slice(bytes).expect("JSON")
+}
+
+#[test]
+fn timings_tell_how_long_one_row_takes_and_stay_outside_every_hash() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let found = files(&case.path().join("experiments"));
+    let (_, timings) = found.iter().find(|(path, _)| path.ends_with("timings.jsonl")).expect("timings");
+    let lines: Vec<serde_json::Value> =
+        String::from_utf8_lossy(timings).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.len(), 6);
+    for line in lines {
+        let is_final = line["cell"].as_str().unwrap().contains(" final ");
+        assert_eq!(line["row_microseconds"].as_f64().is_some_and(|time| time > 0.0), is_final, "{line}");
+    }
+}
+
+#[test]
+fn a_cell_that_knows_neither_importance_nor_size_is_read() {
+    let case = Case::new();
+    ok(case.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    for (path, bytes) in files(&case.path().join("experiments/cells")) {
+        if path.ends_with("cell.json") {
+            let mut cell: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+            for key in ["importance", "out_of_bag", "out_of_bag_undefined", "model_bytes"] {
+                cell.as_object_mut().unwrap().remove(key);
+            }
+            fs::write(case.path().join("experiments/cells").join(path), cell.to_string()).unwrap();
+        }
+    }
+    let document: serde_json::Value = serde_json::from_str(&ok(case.path(), &["evaluate", "--json"])).unwrap();
+    assert!(document["leaderboard"]["rows"][0]["model_bytes"].is_null(), "{document:#}");
+}
+
 /// A grid of some seconds.
 fn slow_grid(folder: &Path) {
     ok(folder, &["synth", "--rows", "3000", "--seed", "3", "--out", "data", "--quiet"]);

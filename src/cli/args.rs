@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::training::predict::Attribution;
 
 /// From raw, imbalanced transaction files to a verified serverless scoring service.
 #[derive(Debug, Parser)]
@@ -135,6 +137,27 @@ pub struct PredictArgs {
     /// Where the scores go [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Name up to N features that raised each score most (forests only)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub reasons: Option<u16>,
+    /// How contributions are found: along the paths of the row, or as Shapley values (slow)
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = ReasonsBy::Path, requires = "reasons")]
+    pub reasons_by: ReasonsBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReasonsBy {
+    Path,
+    Shap,
+}
+
+impl From<ReasonsBy> for Attribution {
+    fn from(by: ReasonsBy) -> Self {
+        match by {
+            ReasonsBy::Path => Attribution::Path,
+            ReasonsBy::Shap => Attribution::Shap,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -4,12 +4,14 @@
 //! output or threads. So a finished cell is found again by any run that asks for the same thing, and what is finished is
 //! skipped.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, ErrorKind, Result};
 
-use super::evaluate::{Metrics, ResamplingReport, measure};
+use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
 use super::fit::{Learner, score_rows, score_set};
 use super::mapped::Storage;
 use super::prepare::{Prepared, prepare};
@@ -23,6 +25,8 @@ use super::seed::Seed;
 use super::split::{Part, Split};
 use super::table_file::Scores;
 use crate::scoring::bundle::sha256_hex;
+use crate::scoring::matrix::FeatureMatrix;
+use crate::scoring::model::{Classifier, Model};
 
 /// `cell.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +46,18 @@ pub struct Cell {
     pub resampling: ResamplingReport,
     /// Mean training loss per epoch (mlp).
     pub losses: Vec<f64>,
+    /// Share of each feature in the decrease of impurity; final fits of forests only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub importance: BTreeMap<String, f64>,
+    /// Where `oob_score` asked for it.
+    #[serde(default)]
+    pub out_of_bag: Option<OutOfBag>,
+    /// Why it was asked for and is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_bag_undefined: Option<String>,
+    /// Of `model.safetensors`; final fits only.
+    #[serde(default)]
+    pub model_bytes: Option<u64>,
 }
 
 /// A cell to be: what it is, and its key. The list of them is `cells.json`.
@@ -60,6 +76,9 @@ pub struct Timing {
     pub key: String,
     pub cell: String,
     pub seconds: f64,
+    /// To score one row by itself, the median; final fits only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub row_microseconds: Option<f64>,
 }
 
 /// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
@@ -187,14 +206,16 @@ impl PartOfGrid<'_> {
                     return Err(Error::interrupted());
                 }
                 let started = std::time::Instant::now();
-                let key = self.fit_cell(&prepared, &set, &report, case, model)?;
-                timings.push(Timing { key, cell: self.name(case, model), seconds: started.elapsed().as_secs_f64() });
+                let (key, row_microseconds) = self.fit_cell(&prepared, &set, &report, case, model)?;
+                let seconds = started.elapsed().as_secs_f64();
+                timings.push(Timing { key, cell: self.name(case, model), seconds, row_microseconds });
                 self.progress.advance(Unit::Cells, 1);
             }
         }
         Ok(())
     }
 
+    /// The key of the finished cell, and how long its model takes for a row.
     fn fit_cell(
         &self,
         prepared: &Prepared,
@@ -202,7 +223,7 @@ impl PartOfGrid<'_> {
         resampling: &ResamplingReport,
         case: &NamedCase,
         model: &NamedModel,
-    ) -> Result<String> {
+    ) -> Result<(String, Option<f64>)> {
         let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
         let place = |error: Error| match error.kind {
             ErrorKind::Interrupted => error,
@@ -214,6 +235,13 @@ impl PartOfGrid<'_> {
         let train_scores = score_set(&fitted.model, &prepared.train);
         let (_, held_out) = self.split.rows(self.part);
         let ids = &self.data.dataset.ids;
+        let is_final = self.part == Part::Final;
+        let frozen = is_final
+            .then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });
+        let names = prepared.preprocessor.feature_names();
+        let shares =
+            names.iter().cloned().zip(fitted.impurity_importance).filter(|(_, share)| is_final && share.is_finite());
+        let (out_of_bag, out_of_bag_undefined) = out_of_bag(prepared.train.labels(), &fitted.out_of_bag, resampling);
         let cell = Cell {
             format: 1,
             key: self.key(case, model),
@@ -226,14 +254,32 @@ impl PartOfGrid<'_> {
             train_recall: recall_at_half(prepared.train.labels(), &train_scores),
             resampling: resampling.clone(),
             losses: fitted.losses,
+            importance: shares.collect(),
+            out_of_bag,
+            out_of_bag_undefined,
+            model_bytes: frozen.as_ref().map(|frozen| frozen.model.len() as u64),
         };
         let row_ids = held_out.rows().iter().map(|&row| ids.get(row as usize).into_owned()).collect();
         let scores = Scores { row_ids, labels: prepared.held_out.labels.clone(), scores };
-        let frozen = (self.part == Part::Final)
-            .then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });
         self.store.publish(&cell, &scores, frozen.as_ref())?;
-        Ok(cell.key)
+        let timed = || columns.matrix(&rows[..rows.len().min(TIMED_ROWS)]);
+        let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &timed())).flatten();
+        Ok((cell.key, row_microseconds))
     }
+}
+
+/// The median time to score one row by itself, over at most a thousand rows.
+const TIMED_ROWS: usize = 1000;
+
+fn row_microseconds(model: &Model, matrix: &FeatureMatrix) -> Option<f64> {
+    let timed = |row: &[f32]| {
+        let started = std::time::Instant::now();
+        std::hint::black_box(model.score_row(std::hint::black_box(row)));
+        started.elapsed().as_secs_f64() * 1e6
+    };
+    let mut times: Vec<f64> = matrix.rows().map(timed).collect();
+    times.sort_unstable_by(f64::total_cmp);
+    times.get(times.len() / 2).copied()
 }
 
 fn recall_at_half(labels: &[u8], scores: &[f32]) -> Option<f64> {

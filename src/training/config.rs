@@ -25,6 +25,7 @@ pub struct Config {
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
     pub limits: LimitsConfig,
+    pub importance: ImportanceConfig,
     pub output: OutputConfig,
 }
 
@@ -339,6 +340,30 @@ pub struct LimitsConfig {
     pub memory_budget: Option<u64>,
     /// Largest `model.safetensors` (in 1,000,000 bytes) that selection may choose. `None`: any.
     pub max_model_mb: Option<f64>,
+}
+
+impl LimitsConfig {
+    /// Whether a model of so many bytes may be selected; one of unknown size only where there is no limit.
+    pub fn allow(&self, model_bytes: Option<u64>) -> bool {
+        self.max_model_mb.is_none_or(|limit| model_bytes.is_some_and(|bytes| bytes as f64 <= limit * 1e6))
+    }
+}
+
+/// Permutation importance of the winner: what its figures lose on held-out rows when a column is shuffled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportanceConfig {
+    /// Whether it is measured.
+    pub permutation: bool,
+    /// Test rows at most; a stratified sample where there are more.
+    pub rows: usize,
+    /// Shuffles of each column.
+    pub repeats: usize,
+}
+
+impl Default for ImportanceConfig {
+    fn default() -> Self {
+        Self { permutation: false, rows: 10_000, repeats: 3 }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

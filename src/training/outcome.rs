@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use super::cells::{Cell, PlannedCell};
 use super::error::{Error, Result};
 
+use super::config::LimitsConfig;
 use super::evaluate::{
-    Leaderboard, LeaderboardRow, Metrics, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve,
+    Importance, Leaderboard, LeaderboardRow, Metrics, PermutationImportance, Selection, mean_over_folds, optimism,
+    overfit, pr_curve, roc_curve,
 };
 use super::report::{Curves, LossCurve, RunReport};
 use super::run::Run;
-use super::run_dir::CellStore;
+use super::run_dir::{CellStore, read_json};
 use super::select::{OutOfFold, TestScores, operating_point, select};
 
 /// A finished run, evaluated.
@@ -43,7 +45,7 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
     let (mut rows, mut curves, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     for group in &groups {
         let cells = group.iter().map(|cell| store.cell(&cell.key)).collect::<Result<Vec<Cell>>>()?;
-        let (row, last) = row(&cells)?;
+        let (row, last) = row(&cells, run.file.limits)?;
         if !last.losses.is_empty() {
             let (protocol, model, case) = (row.protocol.clone(), row.model.clone(), row.case.clone());
             losses.push(LossCurve { protocol, model, case, losses: last.losses.clone() });
@@ -58,7 +60,7 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
         });
         rows.push(row);
     }
-    let selection = select(&rows, run.file.select)?;
+    let selection = select(&rows, run.file.select, run.file.limits)?;
     let (winner, operating_point) = operate(run, store, &groups, &selection)?;
     let report = RunReport {
         name: run.file.name.clone(),
@@ -70,6 +72,8 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
         leaderboard: Leaderboard { format: 1, rows },
         selection,
         operating_point,
+        max_model_mb: run.file.limits.max_model_mb,
+        importance: importance(run, store, &winner)?,
         curves,
     };
     Ok(Outcome { report, losses, winner })
@@ -94,7 +98,7 @@ fn groups(planned: &[PlannedCell]) -> Vec<Vec<&PlannedCell>> {
     order.iter().filter_map(|group| groups.remove(group)).collect()
 }
 
-fn row(cells: &[Cell]) -> Result<(LeaderboardRow, &Cell)> {
+fn row(cells: &[Cell], limits: LimitsConfig) -> Result<(LeaderboardRow, &Cell)> {
     let Some((last, folds)) = cells.split_last().filter(|(last, _)| last.part == "final") else {
         return Err(
             Error::permanent("`cells.json` lists a group without its final fit").hint("run `fraudml train` again")
@@ -112,8 +116,24 @@ fn row(cells: &[Cell]) -> Result<(LeaderboardRow, &Cell)> {
         validation,
         overfit: overfit(&train, &held_out),
         resampling: cells.iter().map(|cell| cell.resampling.clone()).collect(),
+        model_bytes: last.model_bytes,
+        over_limit: !limits.allow(last.model_bytes),
+        out_of_bag: last.out_of_bag,
+        out_of_bag_undefined: last.out_of_bag_undefined.clone(),
     };
     Ok((row, last))
+}
+
+/// Where permutation importance lies in the folder of a run.
+pub(super) const PERMUTATION_FILE: &str = "permutation_importance.json";
+
+/// What is known of the winner's features. Permutation importance counts if the run asks for it and the file is of this
+/// fit and these settings; a file that can't be read is made again by `train`.
+fn importance(run: &Run, store: &CellStore, winner: &str) -> Result<Importance> {
+    let asked = run.file.importance;
+    let found = |file: &PermutationImportance| file.cell == winner && file.asked == asked;
+    let read = || read_json(&run.folder.join(PERMUTATION_FILE)).ok().filter(found);
+    Ok(Importance { impurity: store.cell(winner)?.importance, permutation: asked.permutation.then(read).flatten() })
 }
 
 /// The threshold comes from the winner's out-of-fold scores and is then measured once on the test rows.

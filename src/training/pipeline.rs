@@ -6,11 +6,12 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
 use super::cells::{fit_all, plan};
-use super::config::Config;
+use super::config::{Config, NamedModel};
 use super::error::{Error, Result};
+use super::evaluate::{Permuting, permutation_importance};
 use super::explore::{self, Eda};
 use super::mapped::Storage;
-use super::outcome::{Outcome, assemble};
+use super::outcome::{Outcome, PERMUTATION_FILE, assemble};
 use super::progress::Progress;
 use super::report::RunReport;
 use super::run::{Run, run_id};
@@ -49,6 +50,7 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     fitted?;
     run.file.dropped = dropped_columns(&run, &store)?;
     let mut outcome = assemble(&run, &store)?;
+    permute_columns(config, &splits, &run, &store, &mut outcome, progress)?;
     let bundle = freeze_winner(config, &data, &splits, &mut run, &store, &outcome)?;
     outcome.report.bundle_id = run.file.bundle.clone();
     let reports = write_report(&run, &outcome, Some(&eda))?;
@@ -96,6 +98,36 @@ fn dropped_columns(run: &Run, store: &CellStore) -> Result<BTreeMap<String, Vec<
     Ok(dropped)
 }
 
+/// Measures what the winner loses when a column of the test rows is shuffled, if that was asked for and is not known yet.
+fn permute_columns(
+    config: &Config,
+    splits: &[Split],
+    run: &Run,
+    store: &CellStore,
+    outcome: &mut Outcome,
+    progress: &dyn Progress,
+) -> Result<()> {
+    if !config.importance.permutation || outcome.report.importance.permutation.is_some() {
+        return Ok(());
+    }
+    let (model, split) = winner(config, splits, outcome)?;
+    let fit = store.frozen_fit(&outcome.winner)?;
+    let from = Permuting { cell: &outcome.winner, kind: model.model.kind(), fit: &fit, test: &split.test };
+    let seed = Seed::new(config.seed).derive("permutation importance", 0);
+    let found = permutation_importance(&from, config.importance, seed, progress)?;
+    run.write(PERMUTATION_FILE, &to_json(&found))?;
+    outcome.report.importance.permutation = Some(found);
+    Ok(())
+}
+
+/// The winner's model and rows.
+fn winner<'a>(config: &'a Config, splits: &'a [Split], outcome: &Outcome) -> Result<(&'a NamedModel, &'a Split)> {
+    let selection = &outcome.report.selection;
+    let model = config.models.iter().find(|model| model.name == selection.model);
+    let split = splits.iter().find(|split| split.protocol.as_str() == selection.protocol);
+    model.zip(split).ok_or_else(|| Error::failed("the winner is not in the grid"))
+}
+
 fn freeze_winner(
     config: &Config,
     data: &read::ReadData,
@@ -105,14 +137,8 @@ fn freeze_winner(
     outcome: &Outcome,
 ) -> Result<PathBuf> {
     let selection = &outcome.report.selection;
-    let found = (
-        config.models.iter().find(|model| model.name == selection.model),
-        splits.iter().find(|split| split.protocol.as_str() == selection.protocol),
-        outcome.report.winner(),
-    );
-    let (Some(model), Some(split), Some(row)) = found else {
-        return Err(Error::failed("the winner is not in the grid"));
-    };
+    let (model, split) = winner(config, splits, outcome)?;
+    let row = outcome.report.winner().ok_or_else(|| Error::failed("the winner has no row"))?;
     let (id, files) = freeze::freeze(&freeze::Freezing {
         name: &config.name,
         run_id: &run.file.run_id,

@@ -1,9 +1,12 @@
-//! Batch scoring with a bundle: raw CSV rows or JSON lines in, one line per row out.
+//! Batch scoring with a bundle: raw CSV rows or JSON lines in, one line per row out, with reasons where they are asked for.
 //!
-//! The table goes through the very functions that answer a request, so every score has the bits of the online one.
+//! The table goes through the very functions that answer a request, so every score has the bits of the online one. The
+//! reasons of a row are the features that moved its score up most, by path attribution or by TreeSHAP; ties by the
+//! order of features.
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use serde_json::{Map, Value as Json};
 
 use super::error::{Error, Result};
@@ -11,7 +14,81 @@ use super::fit::score_rows;
 use super::progress::Progress;
 use super::read::{Unlabelled, read_unlabelled};
 use super::run::csv_field;
+use crate::scoring::error::ScoringError;
+use crate::scoring::matrix::FeatureMatrix;
+use crate::scoring::model::Model;
+use crate::scoring::model::forest::{Forest, TreeShap};
 use crate::scoring::scorer::{Prediction, Scorer};
+
+/// How contributions are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attribution {
+    /// Along the paths of the row: cheap.
+    Path,
+    /// Shapley values: about a millisecond per tree and row.
+    Shap,
+}
+
+/// How many reasons per row, and how they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WantedReasons {
+    pub n: usize,
+    pub by: Attribution,
+}
+
+/// A feature, and by how much it raised the score.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Reason {
+    pub feature: String,
+    pub contribution: f32,
+}
+
+/// Finds the reasons of prepared rows.
+pub struct Explainer<'a> {
+    forest: &'a Forest,
+    shap: Option<TreeShap<'a>>,
+    names: &'a [String],
+    n: usize,
+}
+
+impl<'a> Explainer<'a> {
+    /// Only forests of this version's bundles know what a feature contributed.
+    pub fn new(scorer: &'a Scorer, wanted: WantedReasons) -> Result<Self> {
+        let bundle = scorer.bundle();
+        let Model::Forest(forest) = &bundle.model else {
+            let found = bundle.manifest.model.as_str();
+            return Err(Error::permanent(format!("reasons need a forest: the bundle's model is `{found}`"))
+                .hint("leave out --reasons, or name another bundle"));
+        };
+        let shap = (wanted.by == Attribution::Shap).then(|| TreeShap::new(forest)).transpose()?;
+        let explainer = Self { forest, shap, names: &bundle.manifest.features, n: wanted.n };
+        // A forest that holds no values is refused before any row is read.
+        explainer.contributions(&vec![0.0; explainer.names.len()], &mut vec![0.0; explainer.names.len()])?;
+        Ok(explainer)
+    }
+
+    fn contributions(&self, row: &[f32], contributions: &mut [f64]) -> std::result::Result<f64, ScoringError> {
+        match &self.shap {
+            Some(shap) => shap.explain(row, contributions),
+            None => self.forest.path_contributions(row, contributions),
+        }
+    }
+
+    /// At most `n` features that raised the score, the largest contribution first.
+    fn reasons(&self, row: &[f32], contributions: &mut [f64]) -> Result<Vec<Reason>> {
+        self.contributions(row, contributions)?;
+        let mut raising: Vec<usize> = (0..contributions.len()).filter(|&at| contributions[at] as f32 > 0.0).collect();
+        raising.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]));
+        let reason = |&at: &usize| Reason { feature: self.names[at].clone(), contribution: contributions[at] as f32 };
+        Ok(raising.iter().take(self.n).map(reason).collect())
+    }
+
+    /// The reasons of all rows of a matrix, on all threads.
+    fn reasons_of_all(&self, matrix: &FeatureMatrix) -> Result<Vec<Vec<Reason>>> {
+        let rows = matrix.values().par_chunks(matrix.n_features());
+        rows.map_init(|| vec![0.0; matrix.n_features()], |scratch, row| self.reasons(row, scratch)).collect()
+    }
+}
 
 /// One scored row, with its id as the file spells it.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -19,21 +96,39 @@ pub struct ScoredRow {
     pub id: String,
     pub score: f32,
     pub is_fraud: bool,
+    /// Absent unless asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<Reason>>,
 }
 
-impl From<&Prediction> for ScoredRow {
-    fn from(answer: &Prediction) -> ScoredRow {
-        let id = match &answer.id {
+/// The pipeline's answer to one record.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Answer {
+    #[serde(flatten)]
+    pub prediction: Prediction,
+    /// Absent unless asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasons: Option<Vec<Reason>>,
+}
+
+impl From<&Answer> for ScoredRow {
+    fn from(Answer { prediction, reasons }: &Answer) -> ScoredRow {
+        let id = match &prediction.id {
             Json::String(text) => text.clone(),
             Json::Null => String::new(),
             other => other.to_string(),
         };
-        ScoredRow { id, score: answer.score, is_fraud: answer.is_fraud }
+        ScoredRow { id, score: prediction.score, is_fraud: prediction.is_fraud, reasons: reasons.clone() }
     }
 }
 
 /// Scores the rows of CSV files: the first holds the rows, the others are left-joined to it by the id column.
-pub fn predict_csv(scorer: &Scorer, paths: &[&Path], progress: &dyn Progress) -> Result<Vec<ScoredRow>> {
+pub fn predict_csv(
+    scorer: &Scorer,
+    explainer: Option<&Explainer>,
+    paths: &[&Path],
+    progress: &dyn Progress,
+) -> Result<Vec<ScoredRow>> {
     let bundle = scorer.bundle();
     let Unlabelled { table, ids } = read_unlabelled(paths, &bundle.manifest.schema, progress)?;
     let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
@@ -46,24 +141,38 @@ pub fn predict_csv(scorer: &Scorer, paths: &[&Path], progress: &dyn Progress) ->
             let id = ids.get(block[at] as usize);
             return Err(Error::permanent(format!("row with id `{id}`: the numbers overflow in the model")));
         }
+        let explain = |explainer: &Explainer| explainer.reasons_of_all(&columns.matrix(block));
+        let mut reasons = explainer.map(explain).transpose()?.map(Vec::into_iter);
         scored.extend(block.iter().zip(scores).map(|(&row, score)| ScoredRow {
             id: ids.get(row as usize).into_owned(),
             score,
             is_fraud: scorer.is_fraud(score),
+            reasons: reasons.as_mut().and_then(Iterator::next),
         }));
     }
     Ok(scored)
 }
 
-/// `id,score,is_fraud` with a header; a score is its shortest round-trip text.
-pub fn to_csv(rows: &[ScoredRow]) -> String {
-    let mut csv = String::from("id,score,is_fraud\n");
+/// `id,score,is_fraud` with a header, and `reasons` (`name:contribution;..`) where rows have them; a number is its
+/// shortest round-trip text.
+pub fn to_csv(rows: &[ScoredRow], with_reasons: bool) -> String {
+    let mut csv = format!("id,score,is_fraud{}\n", if with_reasons { ",reasons" } else { "" });
     for row in rows {
-        // The very text of the online answer: `0.0`, where Rust would print `0`.
-        let score = serde_json::to_string(&row.score).unwrap_or_default();
-        csv.push_str(&format!("{},{score},{}\n", csv_field(&row.id), u8::from(row.is_fraud)));
+        csv.push_str(&format!("{},{},{}", csv_field(&row.id), online_text(row.score), u8::from(row.is_fraud)));
+        if with_reasons {
+            let reasons = row.reasons.iter().flatten();
+            let texts = reasons.map(|reason| format!("{}:{}", reason.feature, online_text(reason.contribution)));
+            csv.push(',');
+            csv.push_str(&csv_field(&texts.collect::<Vec<String>>().join(";")));
+        }
+        csv.push('\n');
     }
     csv
+}
+
+/// The very text of the online answer: `0.0`, where Rust would print `0`.
+fn online_text(number: f32) -> String {
+    serde_json::to_string(&number).unwrap_or_default()
 }
 
 /// One JSON object per line.
@@ -72,16 +181,28 @@ pub fn to_json_lines(rows: &[impl serde::Serialize]) -> String {
 }
 
 /// Scores JSON lines, one raw record each; the answer of the pipeline per line.
-pub fn predict_json_lines(scorer: &Scorer, text: &str, name: &str) -> Result<Vec<Prediction>> {
+pub fn predict_json_lines(
+    scorer: &Scorer,
+    explainer: Option<&Explainer>,
+    text: &str,
+    name: &str,
+) -> Result<Vec<Answer>> {
+    let mut scratch = vec![0.0; scorer.bundle().manifest.features.len()];
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let score = |(at, line): (usize, &str)| {
+    let answer = |(at, line): (usize, &str)| {
         let place = |what: String| Error::permanent(format!("`{name}`, line {}: {what}", at + 1));
         let record: Map<String, Json> = match serde_json::from_str(line) {
             Ok(Json::Object(record)) => record,
             Ok(_) => return Err(place("expected a JSON object".into())),
             Err(error) => return Err(place(format!("expected a JSON object: {error}"))),
         };
-        scorer.pipeline(&record).map_err(|error| place(error.message))
+        let wrong = |error: ScoringError| place(error.message);
+        let prediction = scorer.pipeline(&record).map_err(wrong)?;
+        let Some(explainer) = explainer else {
+            return Ok(Answer { prediction, reasons: None });
+        };
+        let encoded = scorer.transform(&record).and_then(|transformed| scorer.encode(&transformed)).map_err(wrong)?;
+        Ok(Answer { prediction, reasons: Some(explainer.reasons(&encoded.vector, &mut scratch)?) })
     };
-    lines.map(score).collect()
+    lines.map(answer).collect()
 }

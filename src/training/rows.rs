@@ -4,6 +4,7 @@
 //! views (row indices into one shared dataset); only [`crate::training::split`] makes them. There is no way from
 //! [`HeldOutRows`] to [`TrainRows`] or [`TrainingSet`].
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rayon::prelude::*;
@@ -166,9 +167,9 @@ impl TrainingSet {
         Self { distinct: distinct.into(), entries, labels, weights }
     }
 
-    /// Every row of the matrix once, with weight 1: for tests and benches alone.
+    /// Every row of the matrix once, with weight 1. Crate-wide for the benches' door, which normal builds do not have.
     #[allow(dead_code)]
-    pub(in crate::training) fn of_all_rows(matrix: Arc<FeatureMatrix>, labels: Vec<u8>) -> Self {
+    pub(crate) fn of_all_rows(matrix: Arc<FeatureMatrix>, labels: Vec<u8>) -> Self {
         let n_rows = matrix.n_rows();
         let distinct = DistinctRows::of_matrix(matrix, Storage::in_memory());
         Self::with(distinct, (0..n_rows as u32).collect(), labels, vec![1.0; n_rows])
@@ -218,8 +219,7 @@ impl TrainingSet {
         if let Some((_, binned)) = known.iter().find(|(of, _)| *of == bins) {
             return Ok(binned.clone());
         }
-        let fill = |feature: usize, column: &mut [f32]| self.fill_column(feature, column);
-        let binned = BinnedMatrix::stored(self.n_rows(), self.n_features(), bins, &fill, &self.distinct.storage)?;
+        let binned = BinnedMatrix::of(self, bins, &self.distinct.storage)?;
         known.push((bins, Arc::new(binned)));
         Ok(known[known.len() - 1].1.clone())
     }
@@ -241,9 +241,27 @@ impl TrainingSet {
         }
     }
 
-    /// Writes one feature of all distinct rows.
-    pub fn fill_column(&self, feature: usize, column: &mut [f32]) {
-        self.distinct.fill_column(feature, column);
+    /// Columns that are best written together: so many numbers of a row of the matrix share lines of the cache.
+    pub fn columns_at_once(&self) -> usize {
+        if self.made_matrix().is_some() { 32 } else { 1 }
+    }
+
+    /// Writes some features of all distinct rows, column after column.
+    pub fn fill_columns(&self, features: Range<usize>, columns: &mut [f32]) {
+        let (n_rows, width) = (self.n_rows(), self.n_features());
+        let Some(matrix) = self.made_matrix() else {
+            let pairs = features.zip(columns.chunks_mut(n_rows.max(1)));
+            return pairs.for_each(|(feature, column)| self.distinct.fill_column(feature, column));
+        };
+        // Eight rows at a time: their lines of the cache are fetched together.
+        for (block, rows) in matrix.values().chunks(8 * width).enumerate() {
+            for (column, feature) in features.clone().enumerate() {
+                let column = &mut columns[column * n_rows + block * 8..][..rows.len() / width];
+                for (value, row) in column.iter_mut().zip(rows.chunks_exact(width)) {
+                    *value = row[feature];
+                }
+            }
+        }
     }
 
     /// Row of the matrix per entry.

@@ -1,15 +1,16 @@
 //! A run: its folder, its id, and what is written there beside the cells.
 //!
 //! Run id = `<name>-<8 hex of config and data>`: where files lie and where results go does not count, their content
-//! does. `experiments/<run-id>/` holds `run.json`, `config.yaml`, `schema.json`, `splits/`, `cells.json`,
-//! `leaderboard.{csv,json}`, `selection.json` and `timings.jsonl`.
+//! does; nor does what changes no fit and no choice (memory budget, permutation importance). `experiments/<run-id>/`
+//! holds `run.json`, `config.yaml`, `schema.json`, `splits/`, `cells.json`, `leaderboard.{csv,json}`, `selection.json`,
+//! `timings.jsonl`, and `permutation_importance.json` where it was asked for.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::cells::{PlannedCell, Timing};
-use super::config::{Config, OutputConfig, SelectConfig, ThresholdPolicy};
+use super::config::{Config, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig, ThresholdPolicy};
 use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
 use super::run_dir::{read_json, to_json, write_atomic};
@@ -36,6 +37,10 @@ pub struct RunFile {
     pub splits: std::collections::BTreeMap<String, String>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
+    #[serde(default)]
+    pub limits: LimitsConfig,
+    #[serde(default)]
+    pub importance: ImportanceConfig,
     pub output: OutputConfig,
     /// The bundle of the winner, once frozen.
     pub bundle: Option<String>,
@@ -56,6 +61,10 @@ pub fn run_id(config: &Config, data: &ReadData) -> String {
     let mut determined = serde_json::to_value(config).unwrap_or_default();
     if let Some(config) = determined.as_object_mut() {
         config.remove("output");
+        config.remove("importance");
+    }
+    if let Some(limits) = determined.pointer_mut("/limits").and_then(|limits| limits.as_object_mut()) {
+        limits.remove("memory_budget");
     }
     if let Some(tables) = determined.pointer_mut("/data/tables").and_then(|tables| tables.as_array_mut()) {
         tables.iter_mut().filter_map(|table| table.as_object_mut()).for_each(|table| drop(table.remove("path")));
@@ -84,6 +93,8 @@ impl Run {
             splits: Default::default(),
             select: config.select,
             threshold: config.threshold,
+            limits: config.limits,
+            importance: config.importance,
             output: config.output.clone(),
             bundle: None,
             cpu_features: cpu_features(),

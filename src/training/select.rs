@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::config::{SelectBy, SelectConfig, ThresholdPolicy};
+use super::config::{LimitsConfig, SelectBy, SelectConfig, ThresholdPolicy};
 use super::error::{Error, Result};
 use super::evaluate::ranking::Ranking;
 use super::evaluate::{LeaderboardRow, OperatingPoint, PointMetrics, Selection};
@@ -105,8 +105,9 @@ impl SelectBy {
 }
 
 /// The row with the highest mean of the metric over the validation folds of the protocol. Ties go by average precision,
-/// AUC, model, then the order of the rows. Rows whose mean is not defined, and the baseline, are no candidates.
-pub fn select(rows: &[LeaderboardRow], config: SelectConfig) -> Result<Selection> {
+/// AUC, model, then the order of the rows. Rows whose mean is not defined, rows over the limit (marked as such), and the
+/// baseline are no candidates; `limits` is what the marks were made by.
+pub fn select(rows: &[LeaderboardRow], config: SelectConfig, limits: LimitsConfig) -> Result<Selection> {
     let by = config.by.metric();
     let protocol = config.protocol.as_str();
     let mut candidates: Vec<(f64, &LeaderboardRow)> = rows
@@ -116,20 +117,54 @@ pub fn select(rows: &[LeaderboardRow], config: SelectConfig) -> Result<Selection
         .collect();
     // Stable: what is equal to the end stays in the order of the rows.
     candidates.sort_by(|(_, a), (_, b)| compare(a, b, by).0);
-    let Some(&(value, winner)) = candidates.first() else {
+    if candidates.is_empty() {
         return Err(Error::permanent(format!(
             "no model can be selected: no row under the {protocol} protocol has a mean `{by}` over all folds"
         ))
         .hint("use fewer folds, so that each holds both classes, or select by another metric or protocol"));
-    };
+    }
+    let (candidates, too_large): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|(_, row)| !row.over_limit);
+    let Some(&(value, winner)) = candidates.first() else { return Err(none_fits(&too_large, limits)) };
+    let among = if too_large.is_empty() { "" } else { " among the models within the limit" };
+    let folds = format!("the {protocol} folds{among}");
+    let mut reason = reason(value, winner, candidates.get(1).copied(), by, &folds);
+    // Only the best of what was left out can have been better than the winner.
+    if let Some((better, row)) = too_large.first().filter(|(_, row)| compare(row, winner, by).0.is_lt()) {
+        reason += &format!(
+            " {} with {} has {}, but its model takes {} MB and the limit is {} MB.",
+            row.model,
+            row.case,
+            told_apart(*better, value).0,
+            megabytes(row.model_bytes),
+            limits.max_model_mb.unwrap_or(f64::INFINITY)
+        );
+    }
     Ok(Selection {
         protocol: protocol.into(),
         by: by.into(),
         model: winner.model.clone(),
         case: winner.case.clone(),
         value,
-        reason: reason(value, winner, candidates.get(1).copied(), by, protocol),
+        reason,
     })
+}
+
+/// Every candidate is over the limit.
+fn none_fits(too_large: &[(f64, &LeaderboardRow)], limits: LimitsConfig) -> Error {
+    let limit = limits.max_model_mb.unwrap_or(f64::INFINITY);
+    let smallest = too_large.iter().filter(|(_, row)| row.model_bytes.is_some()).min_by_key(|(_, row)| row.model_bytes);
+    let smallest = smallest.map_or(String::new(), |(_, row)| {
+        format!("; the smallest is {} with {}, {} MB", row.model, row.case, megabytes(row.model_bytes))
+    });
+    Error::permanent(format!("no model can be selected: none fits `limits.max_model_mb` of {limit}{smallest}")).hint(
+        "raise the limit, or make models smaller: fewer `trees`, a `max_leaf_nodes`, a higher `min_samples_leaf`, \
+         narrower `hidden` layers; finished fits are kept",
+    )
+}
+
+/// To the byte.
+fn megabytes(bytes: Option<u64>) -> String {
+    bytes.map_or("unknown".into(), |bytes| format!("{}", bytes as f64 / 1e6))
 }
 
 /// The better row first, and what decided.
@@ -160,10 +195,9 @@ fn reason(
     winner: &LeaderboardRow,
     runner_up: Option<(f64, &LeaderboardRow)>,
     by: &'static str,
-    protocol: &str,
+    folds: &str,
 ) -> String {
-    let mut reason =
-        format!("{} with {} has the highest mean {by} over the {protocol} folds", winner.model, winner.case);
+    let mut reason = format!("{} with {} has the highest mean {by} over {folds}", winner.model, winner.case);
     match runner_up {
         None => reason += &format!(", {value:.4}, as the only candidate"),
         Some((second, row)) => {

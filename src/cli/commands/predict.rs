@@ -7,10 +7,12 @@ use super::{Context, io_error};
 use crate::cli::args::PredictArgs;
 use crate::cli::diagnostics::Failure;
 use crate::scoring::bundle::Bundle;
-use crate::scoring::scorer::{Prediction, Scorer};
+use crate::scoring::scorer::Scorer;
 use crate::training::config::OutputConfig;
 use crate::training::error::{Error, Result};
-use crate::training::predict::{ScoredRow, predict_csv, predict_json_lines, to_csv, to_json_lines};
+use crate::training::predict::{
+    Answer, Explainer, ScoredRow, WantedReasons, predict_csv, predict_json_lines, to_csv, to_json_lines,
+};
 use crate::training::run::find_bundle;
 use crate::training::run_dir::write_atomic;
 
@@ -20,13 +22,16 @@ const MAX_JSON_LINES: u64 = 4 << 30;
 pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Failure> {
     let folder = find_bundle(&OutputConfig::default(), args.bundle.as_deref())?;
     let scorer = Scorer::new(Bundle::load(&folder).map_err(Error::from)?).map_err(Error::from)?;
+    let wanted = args.reasons.map(|n| WantedReasons { n: usize::from(n), by: args.reasons_by.into() });
+    let explainer = wanted.map(|wanted| Explainer::new(&scorer, wanted)).transpose()?;
     let progress = context.progress()?;
     let inputs: Vec<&Path> = args.input.iter().map(|path| path.as_path()).collect();
     let rows = match &inputs[..] {
         [only] if is_json_lines(only) => {
-            Scored::Answers(predict_json_lines(&scorer, &read_text(only)?, &only.display().to_string())?)
+            let (text, name) = (read_text(only)?, only.display().to_string());
+            Scored::Answers(predict_json_lines(&scorer, explainer.as_ref(), &text, &name)?)
         }
-        files => Scored::Rows(predict_csv(&scorer, files, &progress)?),
+        files => Scored::Rows(predict_csv(&scorer, explainer.as_ref(), files, &progress)?),
     };
     // The output's name decides its format; without one, what came in.
     let as_json_lines = args.output.as_deref().map_or(matches!(rows, Scored::Answers(_)), is_json_lines);
@@ -39,8 +44,10 @@ pub fn run(args: &PredictArgs, context: &Context) -> std::result::Result<(), Fai
     }
     let scored = match (rows, as_json_lines) {
         (Scored::Answers(answers), true) => to_json_lines(&answers),
-        (Scored::Answers(answers), false) => to_csv(&answers.iter().map(ScoredRow::from).collect::<Vec<_>>()),
-        (Scored::Rows(rows), false) => to_csv(&rows),
+        (Scored::Answers(answers), false) => {
+            to_csv(&answers.iter().map(ScoredRow::from).collect::<Vec<_>>(), explainer.is_some())
+        }
+        (Scored::Rows(rows), false) => to_csv(&rows, explainer.is_some()),
         (Scored::Rows(rows), true) => to_json_lines(&rows),
     };
     match &args.output {
@@ -68,7 +75,7 @@ fn write_scores(path: &Path, bytes: &[u8]) -> Result<()> {
 
 enum Scored {
     Rows(Vec<ScoredRow>),
-    Answers(Vec<Prediction>),
+    Answers(Vec<Answer>),
 }
 
 /// `-` is standard input, which carries JSON lines.

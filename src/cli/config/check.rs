@@ -25,6 +25,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     root.value("calibrate", (), choice(&[("none", ())], &["auto", "prior", "platt", "isotonic"]));
     root.only("freeze", "null");
     let limits = policy::limits(root.section("limits"));
+    let importance = policy::importance(root.section("importance"));
     let output = policy::output(root.section("output"));
     let temporal = split.protocols.contains(&Protocol::Temporal);
     if temporal && data.time.is_none() {
@@ -32,11 +33,11 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
         report.refuse_key("split.protocols", refusal.hint("name the time column in `data.time`, or use [random]"));
     }
     root.finish();
-    Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, limits, output }
+    Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, limits, importance, output }
 }
 
 /// What can only be judged once `--only` has narrowed the grid: a network and a neighbour search can't take missing
-/// values.
+/// values, and out-of-bag rows tell nothing where rows depend on each other.
 pub(super) fn grid(report: &Report, config: &Config) {
     let network = config.models.iter().find(|model| matches!(model.model, ModelConfig::Mlp(_)));
     if let (ImputeNumeric::None, Some(network)) = (config.preprocess.impute_numeric, network) {
@@ -49,6 +50,25 @@ pub(super) fn grid(report: &Report, config: &Config) {
         let message = format!("`none` leaves values missing, which case `{}` can't measure distances with", smote.name);
         let hint = "impute by `median` or `mean`, or leave the case out";
         report.refuse_key("preprocess.impute.numeric", Refusal::new(message).hint(hint));
+    }
+    out_of_bag(report, config);
+}
+
+/// A row left out of a tree is an honest test only if no drawn row tells of it: not a later one of the same time series,
+/// not another one of the same card.
+fn out_of_bag(report: &Report, config: &Config) {
+    let declared = [("data.time", &config.data.time), ("data.group", &config.data.group)];
+    let Some((declared, _)) = declared.into_iter().find(|(_, column)| column.is_some()) else { return };
+    for named in &config.models {
+        let (ModelConfig::RandomForest(forest) | ModelConfig::ExtraTrees(forest)) = &named.model else { continue };
+        if forest.oob_score {
+            let message = format!(
+                "rows are not independent where `{declared}` is declared, so an out-of-bag score would flatter the model"
+            );
+            let hint = "leave `oob_score` out: the folds and the test rows measure the model";
+            let key = format!("models.{}.oob_score", named.name);
+            report.refuse_key(&key, Refusal::new(message).hint(hint));
+        }
     }
 }
 

@@ -59,6 +59,14 @@ fn forest(settings: &mut Section, usual: ForestConfig) -> ForestConfig {
         ),
     };
     settings.only("min_impurity_decrease", "null");
+    if !forest.bootstrap && forest.max_samples.is_some() {
+        let refusal = Refusal::new("without `bootstrap` no rows are drawn: each tree sees all of them");
+        settings.refuse("max_samples", refusal.hint("set `bootstrap: true`, or leave `max_samples` out"));
+    }
+    if !forest.bootstrap && forest.oob_score {
+        let refusal = Refusal::new("without `bootstrap` no tree leaves rows out that it could be measured on");
+        settings.refuse("oob_score", refusal.hint("set `bootstrap: true`, or leave `oob_score` out"));
+    }
     forest
 }
 

@@ -1,12 +1,16 @@
-//! What is done with the finished grid: `select`, `threshold`, `limits`, `output`.
+//! What is done with the finished grid, and within which bounds: `select`, `threshold`, `limits`, `importance`, `output`.
 
-use std::ops::Bound::Included;
+use std::ops::Bound::{Excluded, Included};
 use std::path::PathBuf;
 
 use super::preparation::PROTOCOLS;
 use super::section::Section;
-use super::values::{Refusal, choice, number, text};
-use crate::training::config::{LimitsConfig, OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy};
+use super::values::{Read, Refusal, choice, flag, nullable, number, text, whole};
+use super::yaml::{Node, Value};
+use crate::scoring::record::parse_number;
+use crate::training::config::{
+    ImportanceConfig, LimitsConfig, OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy,
+};
 
 pub(super) const MEASURES: [(&str, SelectBy); 5] = [
     ("average-precision", SelectBy::AveragePrecision),
@@ -38,10 +42,64 @@ pub(super) fn threshold(mut threshold: Section) -> ThresholdPolicy {
 }
 
 pub(super) fn limits(mut limits: Section) -> LimitsConfig {
-    limits.only("memory_budget", "null");
-    limits.only("max_model_mb", "null");
+    let usual = LimitsConfig::default();
+    let megabytes = number(Excluded(0.0), Included(LARGEST_MODEL_MB));
+    let limits_config = LimitsConfig {
+        memory_budget: limits.value("memory_budget", usual.memory_budget, nullable(bytes)),
+        max_model_mb: limits.value("max_model_mb", usual.max_model_mb, nullable(megabytes)),
+    };
     limits.finish();
-    LimitsConfig::default()
+    limits_config
+}
+
+/// Far above any model, so that a limit is a number of bytes.
+const LARGEST_MODEL_MB: f64 = 1e9;
+/// Far above any memory, and exact as f64.
+const MOST_BYTES: f64 = (1_u64 << 50) as f64;
+
+/// Units of bytes, the largest first.
+const UNITS: [(&str, u64); 8] = [
+    ("TiB", 1 << 40),
+    ("TB", 1_000_000_000_000),
+    ("GiB", 1 << 30),
+    ("GB", 1_000_000_000),
+    ("MiB", 1 << 20),
+    ("MB", 1_000_000),
+    ("KiB", 1 << 10),
+    ("KB", 1000),
+];
+
+/// `512MiB`, `2GB`, `1.5GiB`, or a whole number of bytes.
+fn bytes(node: &Node) -> Read<u64> {
+    let refused = || {
+        let what = "a number of bytes such as `512MiB`, `2GB`, `1.5GiB` or `536870912`, up to 1024TiB";
+        Refusal::expected(what, node)
+    };
+    if let Ok(bytes) = whole(1..=MOST_BYTES as u64)(node) {
+        return Ok(bytes);
+    }
+    let Value::Scalar { text, .. } = &node.value else { return Err(refused()) };
+    let split = UNITS.iter().find_map(|(unit, size)| Some((text.strip_suffix(unit)?, *size)));
+    let number = split.and_then(|(number, size)| Some(parse_number(number.trim_end())? * size as f64));
+    let bytes = number.map(f64::round).filter(|bytes| (1.0..=MOST_BYTES).contains(bytes));
+    bytes.map(|bytes| bytes as u64).ok_or_else(refused)
+}
+
+/// The text that [`bytes`] reads back: the largest unit that divides.
+pub(super) fn in_units(bytes: u64) -> String {
+    let whole = UNITS.iter().find(|(_, size)| bytes.is_multiple_of(*size));
+    whole.map_or_else(|| bytes.to_string(), |(unit, size)| format!("{}{unit}", bytes / size))
+}
+
+pub(super) fn importance(mut importance: Section) -> ImportanceConfig {
+    let usual = ImportanceConfig::default();
+    let config = ImportanceConfig {
+        permutation: importance.value("permutation", usual.permutation, flag),
+        rows: importance.value("rows", usual.rows, whole(2..=u64::from(u32::MAX))),
+        repeats: importance.value("repeats", usual.repeats, whole(1..=1000)),
+    };
+    importance.finish();
+    config
 }
 
 pub(super) fn output(mut output: Section) -> OutputConfig {

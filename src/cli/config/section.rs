@@ -140,6 +140,12 @@ impl<'t> Section<'t> {
         self.report.resolve(dotted(&self.origin, key), place);
     }
 
+    /// Refuses the value of `key`, for rules that span several keys of this section.
+    pub fn refuse(&self, key: &str, refusal: Refusal) {
+        let entry = self.entries.iter().find(|entry| entry.key == key);
+        self.report.refuse(entry.map_or(self.place, |entry| entry.value.place), &self.path(key), refusal);
+    }
+
     /// The value of `key`, or its default.
     pub fn value<T>(&mut self, key: &'static str, default: T, read: impl FnOnce(&Node) -> Read<T>) -> T {
         let entry = self.entry(key);

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
 use super::models::{CATEGORICAL_SPLITS, CRITERIA};
-use super::policy::MEASURES;
+use super::policy::{MEASURES, in_units};
 use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
 use super::{data::ROLES, imbalance::REMOVED};
 use crate::scoring::record::parse_number;
@@ -37,6 +37,14 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
     page.value("select.protocol", config.select.protocol.as_str());
     page.line(0, "threshold:", None);
     page.value("threshold.max_fpr", &decimal(max_fpr));
+    let (limits, importance) = (&config.limits, &config.importance);
+    page.line(0, "limits:", None);
+    page.value("limits.memory_budget", &limits.memory_budget.map_or("null".to_owned(), in_units));
+    page.value("limits.max_model_mb", &limits.max_model_mb.map_or("null".to_owned(), decimal));
+    page.line(0, "importance:", None);
+    page.value("importance.permutation", &importance.permutation.to_string());
+    page.value("importance.rows", &importance.rows.to_string());
+    page.value("importance.repeats", &importance.repeats.to_string());
     page.line(0, "output:", None);
     for (key, folder) in
         [("experiments", &output.experiments), ("reports", &output.reports), ("artifacts", &output.artifacts)]

@@ -78,6 +78,7 @@ fn the_reference_file_has_every_key() {
         format!("{MINIMAL}models: {{ random-forest: {{ {strange} }}, mlp: {{ {strange} }} }}\n"),
         format!("{MINIMAL}imbalance: [oversample: {{ {strange} }}, smote-tomek: {{ {strange} }}]\n"),
         format!("{MINIMAL}select: {{ {strange} }}\nthreshold: {{ {strange} }}\nlimits: {{ {strange} }}\n"),
+        format!("{MINIMAL}importance: {{ {strange} }}\n"),
         format!("{MINIMAL}output: {{ {strange} }}\n"),
     ];
     let mut n_keys = 0;
@@ -120,11 +121,14 @@ imbalance:
   - oversample: {{ name: os-10, target_share: 0.1 }}
   - smote-tomek: {{ k: 3, tomek_remove: majority, name: st }}
 models:
-  - random-forest: {{ max_features: 1.0, max_depth: 7 }}
-  - random-forest: {{ name: '7', max_features: 3, criterion: entropy }}
+  - random-forest: {{ max_features: 1.0, max_depth: 7, max_leaf_nodes: 31, max_samples: 1.0 }}
+  - random-forest: {{ name: '7', max_features: 3, criterion: entropy, max_samples: 20000 }}
+  - extra-trees: {{ bootstrap: true, categorical_splits: subset }}
   - mlp: {{ hidden: [8], learning_rate: 1e-7 }}
 select: {{ by: recall-at-fpr-5 }}
 threshold: {{ max_fpr: 0 }}
+limits: {{ memory_budget: 1.5GiB, max_model_mb: 12.5 }}
+importance: {{ permutation: true, rows: 500, repeats: 1 }}
 "
     );
     for text in [MINIMAL, &rich, include_str!("../../../configs/paper.yaml")] {
@@ -198,12 +202,11 @@ fn what_is_not_built_is_refused_by_name() {
         "imbalance: [ tomek: { k: 3 } ]",
         "imbalance: [ smote-tomek: { categorical: nominal } ]",
         "imbalance: [ smote-tomek: { too_few: skip } ]",
-        "models: { random-forest: { max_leaf_nodes: 3 } }",
+        "models: { random-forest: { min_impurity_decrease: 0.1 } }",
         "models: { mlp: { early_stopping: { patience: 3 } } }",
         "models: { gradient-boosting: {} }",
         "threshold: { min_precision: 0.5 }",
         "calibrate: auto",
-        "limits: { max_model_mb: 100 }",
         "freeze: { fit_on: all }",
         "  missing_columns: allow",
     ] {
@@ -251,6 +254,71 @@ fn rules_that_span_keys() {
     assert_eq!(problems("models: {}").len(), 1);
     assert_eq!(problems("imbalance: []").len(), 1);
     assert_eq!(problems("models: { logistic: {} }").len(), 1);
+}
+
+#[test]
+fn draws_that_nobody_makes_are_refused_where_they_stand() {
+    refused(
+        "models: { extra-trees: { max_samples: 0.5 } }",
+        "`c.yaml`, line 9, column 39: `models.extra-trees.max_samples`: without `bootstrap` no rows are drawn: each tree \
+         sees all of them [set `bootstrap: true`, or leave `max_samples` out]",
+    );
+    let timeless = |models: &str, sets: &[&str], only: &[&str]| {
+        let text = format!("{}models: [ {models} ]\n", MINIMAL.replace("  time: TransactionDT\n", ""));
+        resolve(&text, sets, only).map(|loaded| loaded.config.models.len()).map_err(|problems| problems.join("\n"))
+    };
+    assert_eq!(
+        timeless("random-forest: { bootstrap: false, oob_score: true }", &[], &[]),
+        Err("`c.yaml`, line 8, column 57: `models.0.random-forest.oob_score`: without `bootstrap` no tree leaves rows out \
+             that it could be measured on [set `bootstrap: true`, or leave `oob_score` out]"
+            .into())
+    );
+    let asked = "random-forest: { oob_score: true, max_samples: 0.5 }, extra-trees";
+    assert_eq!(timeless(asked, &[], &[]), Ok(3));
+    assert_eq!(
+        timeless(asked, &["data.group=card1"], &[]),
+        Err("`c.yaml`, line 8, column 39: `models.random-forest.oob_score`: rows are not independent where `data.group` is \
+             declared, so an out-of-bag score would flatter the model [leave `oob_score` out: the folds and the test rows \
+             measure the model]"
+            .into())
+    );
+    let by_time = timeless(asked, &["data.time=TransactionDT", "split.protocols=[random]"], &[]).unwrap_err();
+    assert!(by_time.contains("where `data.time` is declared"), "{by_time}");
+    assert_eq!(
+        timeless(asked, &["data.time=TransactionDT"], &["extra-trees"]),
+        Ok(1),
+        "what does not run is not judged"
+    );
+}
+
+#[test]
+fn budgets_have_units() {
+    let budget = |text: &str| config(MINIMAL, &[&format!("limits.memory_budget={text}")]).limits.memory_budget;
+    for (text, expected) in [
+        ("512MiB", 512 << 20),
+        ("2GB", 2_000_000_000),
+        ("1.5GiB", 3 << 29),
+        ("0.1 GB", 100_000_000),
+        ("'64KiB'", 65_536),
+        ("7KB", 7000),
+        ("12345", 12_345),
+        ("1TB", 1_000_000_000_000),
+        ("1024TiB", 1 << 50),
+    ] {
+        assert_eq!(budget(text), Some(expected), "{text}");
+    }
+    assert_eq!(budget("null"), None);
+    assert_eq!(
+        problems("limits: { memory_budget: 512mib }"),
+        [
+            "`c.yaml`, line 9, column 26: `limits.memory_budget`: expected a number of bytes such as `512MiB`, `2GB`, `1.5GiB` or \
+          `536870912`, up to 1024TiB, found `512mib`"
+        ]
+    );
+    let shown = |bytes| super::policy::in_units(bytes);
+    assert_eq!([512 << 20, 2_000_000_000, 3 << 29, 12_345].map(shown), ["512MiB", "2GB", "1536MiB", "12345"]);
+    let limits = config(MINIMAL, &["limits.max_model_mb=12.5"]).limits;
+    assert_eq!(limits, LimitsConfig { memory_budget: None, max_model_mb: Some(12.5) });
 }
 
 #[test]
@@ -381,6 +449,28 @@ fn types_are_strict() {
         "models: { random-forest: { bins: 256 } }",
         "models: { random-forest: { max_features: 1.5 } }",
         "models: { random-forest: { max_features: 0 } }",
+        "models: { random-forest: { max_leaf_nodes: 1 } }",
+        "models: { random-forest: { max_samples: 0 } }",
+        "models: { random-forest: { max_samples: 1.5 } }",
+        "models: { random-forest: { categorical_splits: any } }",
+        "limits: { memory_budget: 0 }",
+        "limits: { memory_budget: -1GB }",
+        "limits: { memory_budget: 512mib }",
+        "limits: { memory_budget: 512 Mb }",
+        "limits: { memory_budget: '512' }",
+        "limits: { memory_budget: GiB }",
+        "limits: { memory_budget: 0.1 }",
+        "limits: { memory_budget: 1025TiB }",
+        "limits: { memory_budget: nanGB }",
+        "limits: { memory_budget: [1GB] }",
+        "limits: { max_model_mb: 0 }",
+        "limits: { max_model_mb: -1 }",
+        "limits: { max_model_mb: 10MB }",
+        "limits: { max_model_mb: .inf }",
+        "importance: { permutation: 3 }",
+        "importance: { rows: 1 }",
+        "importance: { repeats: 0 }",
+        "importance: true",
         "models: mlp",
         "imbalance: raw",
         "output: { reports: 3 }",

@@ -1,51 +1,103 @@
 //! A fitted forest as one flat array of 16-byte nodes. Score = mean over trees of the leaf's weighted frequency of
 //! positives, summed in f64 in tree order.
 //!
-//! A value goes left if `x <= threshold`; a missing one (NaN) goes where the split sends it. Trees are laid out in
-//! preorder with siblings side by side, so a tree has exactly one layout and a forest exactly one file ([`columns`]).
+//! A value goes left if `x <= threshold`, or if its bin (the number of the feature's edges below it) is in the split's
+//! set; a missing one (NaN) goes where the split sends it. Trees are laid out in preorder with siblings side by side, so
+//! a tree has exactly one layout and a forest exactly one file ([`columns`]). Every node knows its own value, the
+//! weighted frequency of positives among its training samples: a sum over its leaves, never stored ([`attribution`]).
+//! Many rows are scored on ranks instead of values ([`ranked`]), with the same bits.
 
+mod attribution;
+mod builder;
 mod columns;
+mod ranked;
+mod shap;
 
-use super::tensors::damaged;
-use super::{Classifier, ScoringError};
+use super::Classifier;
 use crate::scoring::matrix::FeatureMatrix;
+pub use builder::ForestBuilder;
+use ranked::RankedOnce;
+pub use shap::TreeShap;
 
 /// Features and edges per feature that the file's columns can name.
 const MAX_FEATURES: usize = 1 << 16;
 const MAX_EDGES: usize = 1 << 8;
 
 const MISSING_LEFT: u32 = 1 << 31;
+const LEAF: u32 = 1 << 30;
+const SUBSET: u32 = 1 << 29;
 
-/// Rows scored together: their values stay in the cache while all trees pass by.
-const BLOCK_ROWS: usize = 256;
-/// Rows that descend a tree side by side: the processor overlaps their waits for memory.
+/// Descents side by side: the processor overlaps their waits for memory. Six and ten were slower.
 const LANES: usize = 8;
+/// Rows scored together on their values.
+const BLOCK_ROWS: usize = 256;
 
-/// A split, or a leaf: a split that sends everything to itself.
+/// A split or a leaf.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Node {
-    /// The feature, and `MISSING_LEFT`.
-    feature: u32,
-    threshold: f32,
-    /// The right child is the next one.
+    /// Flags; of a split, below them, the number of its edge (8 bits) and its feature (16 bits).
+    split: u32,
+    /// The threshold's bits; of a subset split its place among the subsets; of a leaf its negatives.
+    cut: u32,
+    /// The left child, the right one being next to it; of a leaf its positives.
     left: u32,
-    /// Of a leaf.
+    /// The weighted frequency of positives among the node's training samples.
     value: f32,
 }
 
 impl Node {
+    const UNSET: Node = Node { split: LEAF, cut: 0, left: 0, value: 0.0 };
+
     fn feature(self) -> usize {
-        (self.feature & !MISSING_LEFT) as usize
+        (self.split & 0xffff) as usize
+    }
+
+    fn edge(self) -> u8 {
+        (self.split >> 16) as u8
+    }
+
+    fn threshold(self) -> f32 {
+        f32::from_bits(self.cut)
     }
 
     fn missing_left(self) -> bool {
-        self.feature & MISSING_LEFT != 0
+        self.split & MISSING_LEFT != 0
     }
 
-    fn next(self, row: &[f32]) -> u32 {
-        let x = row[self.feature()];
-        let goes_left = x <= self.threshold || (x.is_nan() && self.missing_left());
-        self.left + u32::from(!goes_left)
+    fn is_leaf(self) -> bool {
+        self.split & LEAF != 0
+    }
+
+    fn is_subset(self) -> bool {
+        self.split & SUBSET != 0
+    }
+}
+
+/// What was counted in the leaves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Leaves {
+    /// Values alone, as written before nodes knew theirs: no attribution.
+    Values,
+    /// Draws, and the weights of negatives and positives.
+    Counts([f64; 2]),
+    /// Sums of weights, as f32 bits.
+    Weights,
+}
+
+/// Which of a feature's bins go left: a bit per bin.
+type Subset = [u64; 4];
+
+/// Ascending numbers of every feature, one feature after another.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Edges {
+    values: Vec<f32>,
+    /// Where each feature's begin, and the end.
+    offsets: Vec<u32>,
+}
+
+impl Edges {
+    fn of(&self, feature: usize) -> &[f32] {
+        &self.values[self.offsets[feature] as usize..self.offsets[feature + 1] as usize]
     }
 }
 
@@ -55,6 +107,11 @@ pub struct Forest {
     n_features: usize,
     nodes: Vec<Node>,
     roots: Vec<u32>,
+    /// Thresholds in use; of a feature that is split by subsets the edges of all its bins.
+    edges: Edges,
+    subsets: Vec<Subset>,
+    leaves: Leaves,
+    ranked: RankedOnce,
 }
 
 impl Forest {
@@ -66,38 +123,114 @@ impl Forest {
         self.nodes.len()
     }
 
-    fn leaf_value(&self, root: u32, row: &[f32]) -> f64 {
-        let mut at = root;
-        loop {
-            let next = self.nodes[at as usize].next(row);
-            if next == at {
-                return f64::from(self.nodes[at as usize].value);
-            }
-            at = next;
+    /// Where a row goes from a node; a leaf keeps it.
+    #[inline(always)]
+    fn next(&self, at: u32, row: &[f32]) -> u32 {
+        let node = self.nodes[at as usize];
+        let x = row[node.feature()];
+        if node.is_subset() {
+            return node.left + u32::from(!self.subset_goes_left(node, x));
         }
+        // Without branches: where a row goes can't be foreseen, and a leaf ends each descent at another depth.
+        let goes_left = (x <= node.threshold()) | (x.is_nan() & node.missing_left());
+        let child = node.left.wrapping_add(u32::from(!goes_left));
+        let stays = 0u32.wrapping_sub(u32::from(node.is_leaf()));
+        at & stays | child & !stays
     }
 
-    /// Adds one tree's leaf values of `LANES` rows.
-    fn add_leaf_values(&self, root: u32, rows: &[&[f32]; LANES], sums: &mut [f64]) {
-        let mut at = [root; LANES];
+    #[cold]
+    fn subset_goes_left(&self, node: Node, x: f32) -> bool {
+        if x.is_nan() {
+            return node.missing_left();
+        }
+        let bin = self.edges.of(node.feature()).partition_point(|edge| *edge < x);
+        contains(&self.subsets[node.cut as usize], bin)
+    }
+
+    /// The values of the leaves that rows reach from roots, side by side.
+    fn leaf_values(&self, mut at: [u32; LANES], rows: &[&[f32]; LANES]) -> [f64; LANES] {
         loop {
             let mut moved = 0;
             for (at, row) in at.iter_mut().zip(rows) {
-                let next = self.nodes[*at as usize].next(row);
+                let next = self.next(*at, row);
                 moved |= next ^ *at;
                 *at = next;
             }
             if moved == 0 {
-                break;
+                return at.map(|at| f64::from(self.nodes[at as usize].value));
             }
         }
-        for (sum, at) in sums.iter_mut().zip(at) {
-            *sum += f64::from(self.nodes[at as usize].value);
+    }
+
+    /// Which features any tree splits on.
+    pub fn used_features(&self) -> Vec<bool> {
+        let mut used = vec![false; self.n_features];
+        for node in self.nodes.iter().filter(|node| !node.is_leaf()) {
+            used[node.feature()] = true;
         }
+        used
     }
 
     fn mean(&self, sum: f64) -> f32 {
         (sum / self.roots.len() as f64) as f32
+    }
+
+    /// All rows on their values, a block of rows and a tree at a time.
+    fn score_on_values(&self, matrix: &FeatureMatrix) -> Vec<f32> {
+        let rows: Vec<&[f32]> = matrix.rows().collect();
+        let mut sums = vec![0.0; rows.len()];
+        for (rows, sums) in rows.chunks(BLOCK_ROWS).zip(sums.chunks_mut(BLOCK_ROWS)) {
+            for &root in &self.roots {
+                for (rows, sums) in rows.chunks(LANES).zip(sums.chunks_mut(LANES)) {
+                    let values = self.leaf_values([root; LANES], &side_by_side(rows));
+                    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+                }
+            }
+        }
+        sums.into_iter().map(|sum| self.mean(sum)).collect()
+    }
+
+    /// Where a tree's nodes begin and end.
+    fn tree(&self, tree: usize) -> std::ops::Range<usize> {
+        let end = self.roots.get(tree + 1).map_or(self.nodes.len(), |&next| next as usize);
+        self.roots[tree] as usize..end
+    }
+
+    /// Indices of all nodes in preorder, tree after tree.
+    fn preorder(&self) -> impl Iterator<Item = u32> {
+        let mut open: Vec<u32> = self.roots.iter().rev().copied().collect();
+        std::iter::from_fn(move || {
+            let at = open.pop()?;
+            let node = self.nodes[at as usize];
+            if !node.is_leaf() {
+                open.extend([node.left + 1, node.left]);
+            }
+            Some(at)
+        })
+    }
+
+    /// Weighted negatives and positives of every node of a tree: sums over its leaves, added up from the last node to
+    /// the first, so that a forest as grown and as loaded has the same bits. Draws are summed before they are weighed.
+    fn class_sums(&self, tree: usize) -> Vec<[f64; 2]> {
+        let nodes = self.tree(tree);
+        let mut sums = vec![[0.0; 2]; nodes.len()];
+        for at in nodes.clone().rev() {
+            let node = self.nodes[at];
+            sums[at - nodes.start] = match self.leaves {
+                _ if !node.is_leaf() => {
+                    let left = node.left as usize - nodes.start;
+                    [sums[left][0] + sums[left + 1][0], sums[left][1] + sums[left + 1][1]]
+                }
+                Leaves::Weights => [node.cut, node.left].map(|bits| f64::from(f32::from_bits(bits))),
+                _ => [node.cut, node.left].map(f64::from),
+            };
+        }
+        let [of_negatives, of_positives] = match self.leaves {
+            Leaves::Counts(weights) => weights,
+            _ => [1.0; 2],
+        };
+        sums.iter_mut().for_each(|sum| *sum = [sum[0] * of_negatives, sum[1] * of_positives]);
+        sums
     }
 }
 
@@ -107,146 +240,37 @@ impl Classifier for Forest {
     }
 
     fn score_row(&self, row: &[f32]) -> f32 {
-        self.mean(self.roots.iter().fold(0.0, |sum, &root| sum + self.leaf_value(root, row)))
+        let mut sum = 0.0;
+        for roots in self.roots.chunks(LANES) {
+            let lanes = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
+            let values = self.leaf_values(lanes, &[row; LANES]);
+            values[..roots.len()].iter().for_each(|value| sum += value);
+        }
+        self.mean(sum)
     }
 
     fn score(&self, matrix: &FeatureMatrix) -> Vec<f32> {
-        let width = matrix.n_features();
-        let mut scores = Vec::with_capacity(matrix.n_rows());
-        let mut sums = Vec::with_capacity(BLOCK_ROWS);
-        for block in matrix.values().chunks(BLOCK_ROWS * width) {
-            let rows: Vec<&[f32]> = block.chunks_exact(width).collect();
-            let (lanes, rest) = rows.as_chunks::<LANES>();
-            sums.clear();
-            sums.resize(rows.len(), 0.0);
-            for &root in &self.roots {
-                let (lane_sums, rest_sums) = sums.split_at_mut(lanes.len() * LANES);
-                for (rows, sums) in lanes.iter().zip(lane_sums.chunks_exact_mut(LANES)) {
-                    self.add_leaf_values(root, rows, sums);
-                }
-                for (row, sum) in rest.iter().zip(rest_sums) {
-                    *sum += self.leaf_value(root, row);
-                }
-            }
-            scores.extend(sums.iter().map(|&sum| self.mean(sum)));
+        match self.ranked(matrix.n_rows()) {
+            Some(ranked) => ranked.score(matrix).into_iter().map(|sum| self.mean(sum)).collect(),
+            None => self.score_on_values(matrix),
         }
-        scores
     }
 }
 
-/// Takes trees node by node in preorder (a split, its left subtree, its right subtree) and checks them.
-pub struct ForestBuilder {
-    forest: Forest,
-    /// Places of the open tree that wait for a node, the next one last.
-    open: Vec<u32>,
+/// Fills the lanes, the last rows of a matrix with copies of the last one.
+#[inline(always)]
+fn side_by_side<'a, T>(rows: &[&'a [T]]) -> [&'a [T]; LANES] {
+    std::array::from_fn(|lane| rows[lane.min(rows.len() - 1)])
 }
 
-impl ForestBuilder {
-    pub fn new(n_features: usize) -> Result<Self, ScoringError> {
-        if n_features == 0 || n_features > MAX_FEATURES {
-            return Err(damaged(&format!("cannot hold a forest over {n_features} features (1 to {MAX_FEATURES})")));
-        }
-        Ok(Self { forest: Forest { n_features, nodes: Vec::new(), roots: Vec::new() }, open: Vec::new() })
-    }
-
-    pub fn begin_tree(&mut self) -> Result<(), ScoringError> {
-        self.end_tree()?;
-        let root = self.reserve(1)?;
-        self.forest.roots.push(root);
-        self.open.push(root);
-        Ok(())
-    }
-
-    /// The threshold may be infinity: everything but missing values goes left.
-    pub fn split(&mut self, feature: usize, threshold: f32, missing_left: bool) -> Result<(), ScoringError> {
-        if feature >= self.forest.n_features {
-            return Err(damaged(&format!("splits on feature {feature} of {}", self.forest.n_features)));
-        }
-        if threshold.is_nan() || threshold == f32::NEG_INFINITY {
-            return Err(damaged("has a split without a threshold"));
-        }
-        let at = self.take_open()?;
-        let left = self.reserve(2)?;
-        let feature = feature as u32 | if missing_left { MISSING_LEFT } else { 0 };
-        // Adding zero turns -0.0 into 0.0: equal thresholds have equal bits.
-        self.forest.nodes[at as usize] = Node { feature, threshold: threshold + 0.0, left, value: 0.0 };
-        self.open.extend([left + 1, left]);
-        Ok(())
-    }
-
-    /// The weighted frequency of positives, in [0, 1].
-    pub fn leaf(&mut self, value: f32) -> Result<(), ScoringError> {
-        if !(0.0..=1.0).contains(&value) {
-            return Err(damaged(&format!("has a leaf of value {value}: expected 0 to 1")));
-        }
-        let at = self.take_open()?;
-        self.forest.nodes[at as usize] =
-            Node { feature: MISSING_LEFT, threshold: f32::INFINITY, left: at, value: value + 0.0 };
-        Ok(())
-    }
-
-    /// The forest, if its trees are complete and no feature has more thresholds than the file can hold.
-    pub fn build(self) -> Result<Forest, ScoringError> {
-        let forest = self.finish()?;
-        match forest.edges().iter().position(|edges| edges.len() > MAX_EDGES) {
-            Some(feature) => Err(damaged(&format!("cannot hold over {MAX_EDGES} thresholds of feature {feature}"))),
-            None => Ok(forest),
-        }
-    }
-
-    fn finish(self) -> Result<Forest, ScoringError> {
-        self.end_tree()?;
-        if self.forest.roots.is_empty() { Err(damaged("has no trees")) } else { Ok(self.forest) }
-    }
-
-    fn end_tree(&self) -> Result<(), ScoringError> {
-        if self.open.is_empty() { Ok(()) } else { Err(damaged("has an incomplete tree")) }
-    }
-
-    fn take_open(&mut self) -> Result<u32, ScoringError> {
-        self.open.pop().ok_or_else(|| damaged("has nodes outside a tree"))
-    }
-
-    /// Room for `n` nodes side by side.
-    fn reserve(&mut self, n: usize) -> Result<u32, ScoringError> {
-        let at = self.forest.nodes.len();
-        let end = u32::try_from(at + n).map_err(|_| damaged("has more than 4 billion nodes"))?;
-        self.forest.nodes.resize(at + n, Node { feature: 0, threshold: 0.0, left: 0, value: 0.0 });
-        Ok(end - n as u32)
-    }
+fn contains(subset: &Subset, bin: usize) -> bool {
+    subset.get(bin / 64).is_some_and(|word| word >> (bin % 64) & 1 == 1)
 }
 
-impl Forest {
-    fn is_leaf(&self, at: u32) -> bool {
-        self.nodes[at as usize].left == at
-    }
-
-    /// Indices of all nodes in preorder, tree after tree.
-    fn preorder(&self) -> impl Iterator<Item = u32> {
-        let mut open: Vec<u32> = self.roots.iter().rev().copied().collect();
-        std::iter::from_fn(move || {
-            let at = open.pop()?;
-            if !self.is_leaf(at) {
-                let left = self.nodes[at as usize].left;
-                open.extend([left + 1, left]);
-            }
-            Some(at)
-        })
-    }
-
-    /// The distinct thresholds of each feature, ascending.
-    fn edges(&self) -> Vec<Vec<f32>> {
-        let mut edges = vec![Vec::new(); self.n_features];
-        for at in (0..self.nodes.len() as u32).filter(|&at| !self.is_leaf(at)) {
-            let node = self.nodes[at as usize];
-            edges[node.feature()].push(node.threshold);
-        }
-        for edges in &mut edges {
-            edges.sort_unstable_by(f32::total_cmp);
-            edges.dedup();
-        }
-        edges
-    }
+/// The weighted frequency of positives; 0 where nothing weighs.
+fn frequency([negatives, positives]: [f64; 2]) -> f32 {
+    let total = negatives + positives;
+    if total > 0.0 { (positives / total).clamp(0.0, 1.0) as f32 } else { 0.0 }
 }
 
 #[cfg(test)]

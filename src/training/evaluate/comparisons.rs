@@ -96,6 +96,10 @@ mod tests {
             validation_mean: BTreeMap::new(),
             overfit,
             resampling: Vec::new(),
+            model_bytes: None,
+            over_limit: false,
+            out_of_bag: None,
+            out_of_bag_undefined: None,
         }
     }
 

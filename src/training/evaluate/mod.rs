@@ -1,19 +1,26 @@
-//! Evaluate: labels and scores become the figures of a leaderboard. Pure; in: one label and score per row.
+//! Evaluate: labels and scores become the figures of a leaderboard; a final fit tells what it looks at. Pure; in: one
+//! label and score per row, or a frozen fit and its test rows.
 //!
 //! A figure that is not defined (one class, no rows) is `None` and `undefined` says why, never 0.5 or 0.
 
 mod comparisons;
 mod curves;
 mod metrics;
+mod out_of_bag;
+mod permutation;
 pub(in crate::training) mod ranking;
 
 pub use comparisons::{mean_over_folds, optimism, overfit};
 pub use curves::{pr_curve, roc_curve};
 pub use metrics::measure;
+pub use out_of_bag::out_of_bag;
+pub use permutation::{Permuting, permutation_importance};
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+use super::config::ImportanceConfig;
 
 /// Counts at a threshold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +85,59 @@ pub struct Overfit {
     pub flagged: bool,
 }
 
+/// Figures on the original training rows that some tree left out.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OutOfBag {
+    pub auc: f64,
+    pub average_precision: f64,
+    pub n_rows: usize,
+}
+
+/// What the winner looks at.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Importance {
+    /// Share of each feature in the decrease of impurity over all splits of the final fit; forests only.
+    pub impurity: BTreeMap<String, f64>,
+    pub permutation: Option<PermutationImportance>,
+}
+
+/// `permutation_importance.json`: a final fit on test rows of which one column at a time is shuffled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PermutationImportance {
+    pub format: u32,
+    /// Key of the final fit.
+    pub cell: String,
+    pub asked: ImportanceConfig,
+    pub n_rows: usize,
+    pub n_positives: usize,
+    /// Of the rows as they are.
+    pub auc: Option<f64>,
+    pub average_precision: Option<f64>,
+    pub features: BTreeMap<String, ColumnDrop>,
+}
+
+/// What shuffling one column costs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct ColumnDrop {
+    pub average_precision: FigureDrop,
+    pub auc: FigureDrop,
+}
+
+/// As it is minus shuffled, over the repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct FigureDrop {
+    pub mean: Option<f64>,
+    /// Standard deviation of one shuffle; none of a single one.
+    pub deviation: Option<f64>,
+}
+
+impl Default for FigureDrop {
+    /// Of a column that is not used.
+    fn default() -> Self {
+        FigureDrop { mean: Some(0.0), deviation: Some(0.0) }
+    }
+}
+
 /// One row of the leaderboard: protocol x model x case.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LeaderboardRow {
@@ -94,6 +154,18 @@ pub struct LeaderboardRow {
     pub overfit: Overfit,
     /// Per fold, then the final fit.
     pub resampling: Vec<ResamplingReport>,
+    /// Bytes of the final fit's `model.safetensors`.
+    #[serde(default)]
+    pub model_bytes: Option<u64>,
+    /// More of them than `limits.max_model_mb` allows: never selected.
+    #[serde(default)]
+    pub over_limit: bool,
+    /// Of the final fit, where `oob_score` asked for it.
+    #[serde(default)]
+    pub out_of_bag: Option<OutOfBag>,
+    /// Why it was asked for and is not there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out_of_bag_undefined: Option<String>,
 }
 
 /// `leaderboard.json`.

@@ -27,32 +27,40 @@ pub struct Fitted {
     pub model: Model,
     /// Mean training loss per epoch; empty where there are no epochs.
     pub losses: Vec<f64>,
+    /// Share of each feature in the decrease of impurity; empty for all but forests.
+    pub impurity_importance: Vec<f64>,
+    /// Per row of the set's matrix, the score of the trees that did not draw it, NaN where all did; empty unless a
+    /// forest was asked for it.
+    pub out_of_bag: Vec<f32>,
+}
+
+impl Fitted {
+    fn of(model: Model) -> Fitted {
+        Fitted { model, losses: Vec::new(), impurity_importance: Vec::new(), out_of_bag: Vec::new() }
+    }
+}
+
+impl From<forest::Grown> for Fitted {
+    fn from(grown: forest::Grown) -> Fitted {
+        let forest::Grown { forest, impurity_importance, out_of_bag } = grown;
+        Fitted { impurity_importance, out_of_bag, ..Fitted::of(Model::Forest(forest)) }
+    }
 }
 
 impl Learner for ModelConfig {
     fn fit(&self, set: &TrainingSet, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {
-        let without_epochs = |model| Fitted { model, losses: Vec::new() };
         Ok(match self {
-            ModelConfig::RandomForest(config) => without_epochs(Model::Forest(
-                forest::grow_binned(config, forest::SplitKind::Best, &*set.binned(config.bins)?, set, seed, progress)?
-                    .forest,
-            )),
-            ModelConfig::ExtraTrees(config) => without_epochs(Model::Forest(
-                forest::grow_binned(
-                    config,
-                    forest::SplitKind::Random,
-                    &*set.binned(config.bins)?,
-                    set,
-                    seed,
-                    progress,
-                )?
-                .forest,
-            )),
+            ModelConfig::RandomForest(config) => {
+                forest::grow(config, forest::SplitKind::Best, set, seed, progress)?.into()
+            }
+            ModelConfig::ExtraTrees(config) => {
+                forest::grow(config, forest::SplitKind::Random, set, seed, progress)?.into()
+            }
             ModelConfig::Mlp(config) => {
                 let (mlp, losses) = mlp::train(config, set, seed, progress)?;
-                Fitted { model: Model::Mlp(mlp), losses }
+                Fitted { losses, ..Fitted::of(Model::Mlp(mlp)) }
             }
-            ModelConfig::Logistic => without_epochs(Model::Logistic(logistic::train(set, progress)?)),
+            ModelConfig::Logistic => Fitted::of(Model::Logistic(logistic::train(set, progress)?)),
         })
     }
 }

@@ -1,14 +1,15 @@
 //! Reports for tests: `full` (the whole grid, plausible figures), `small` (exact figures), `hostile` (names that attack
-//! every format), `empty`.
+//! every format), `forest` (a forest wins, and tells all it can), `empty`.
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::{Curves, LossCurve, RunReport};
+use crate::training::config::ImportanceConfig;
 use crate::training::evaluate::{
-    Confusion, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap, Overfit, PointMetrics,
-    ResamplingReport, Selection,
+    ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap,
+    OutOfBag, Overfit, PermutationImportance, PointMetrics, ResamplingReport, Selection,
 };
 
 const N: usize = 118_108;
@@ -110,6 +111,10 @@ fn row(protocol: &str, model: &str, case: &str, test: Metrics) -> LeaderboardRow
             flagged: gap.is_some_and(|gap| gap > 0.1),
         },
         resampling: fits(case, 5),
+        model_bytes: Some(if model == "mlp" { 123_456_789 } else { 12_345_678 }),
+        over_limit: false,
+        out_of_bag: None,
+        out_of_bag_undefined: None,
     }
 }
 
@@ -164,8 +169,45 @@ pub(super) fn full() -> RunReport {
             reason: "Average precision 0.420 over 5 folds; the runner-up, mlp with oversample, has 0.400.".into(),
         },
         operating_point: operating_point(),
+        max_model_mb: None,
+        importance: Importance::default(),
         curves,
     }
+}
+
+/// The full grid, in which the networks are too large and extra trees win; 40 columns, both importances, out-of-bag rows.
+pub(super) fn forest() -> RunReport {
+    let mut report = full();
+    report.max_model_mb = Some(100.0);
+    (report.selection.model, report.selection.case) = ("extra-trees".into(), "oversample".into());
+    for row in &mut report.leaderboard.rows {
+        row.over_limit = row.model == "mlp";
+        if row.model == "extra-trees" && row.case == "oversample" {
+            row.out_of_bag = Some(OutOfBag { auc: 0.91, average_precision: 0.52, n_rows: 472_001 });
+        }
+    }
+    let names: Vec<String> = (1..=40).map(|at| format!("{}{at}", ["C", "V", "id_"][at % 3])).collect();
+    let shares: Vec<f64> = (0..40).map(|at| 0.9f64.powi((at * 7) % 40)).collect();
+    let sum: f64 = shares.iter().sum();
+    let drop = |share: f64| {
+        let mean = 0.2 * share - 0.01;
+        let figure = |mean: f64| FigureDrop { mean: Some(mean), deviation: Some(0.1 * mean.abs()) };
+        ColumnDrop { average_precision: figure(mean), auc: figure(0.5 * mean) }
+    };
+    report.importance = Importance {
+        impurity: names.iter().cloned().zip(shares.iter().map(|share| share / sum)).collect(),
+        permutation: Some(PermutationImportance {
+            format: 1,
+            cell: "0f".into(),
+            asked: ImportanceConfig { permutation: true, ..ImportanceConfig::default() },
+            n_rows: 10_000,
+            n_positives: 350,
+            auc: Some(0.9),
+            average_precision: Some(0.5),
+            features: names.into_iter().zip(shares.into_iter().map(drop)).collect(),
+        }),
+    };
+    report
 }
 
 fn operating_point() -> OperatingPoint {
@@ -291,6 +333,8 @@ pub(super) fn empty() -> RunReport {
             out_of_fold: nothing(),
             test: nothing(),
         },
+        max_model_mb: None,
+        importance: Importance::default(),
         curves: Vec::new(),
     }
 }

@@ -5,9 +5,13 @@
 use std::collections::BTreeMap;
 
 use super::RunReport;
+use super::importance;
 use super::plots::TITLES;
 use super::sections;
 use super::table::{Block, Section, figure, html, percent};
+
+/// The plot that stands in the section of the same name, not among the others.
+const IMPORTANCE: &str = "importance";
 
 pub fn report_html(report: &RunReport, plots: &BTreeMap<String, Vec<u8>>) -> String {
     let sections = [
@@ -17,6 +21,7 @@ pub fn report_html(report: &RunReport, plots: &BTreeMap<String, Vec<u8>>) -> Str
         sections::optimism(report),
         sections::operating_point(report),
         sections::resampling(report),
+        importance::section(report),
     ];
     let title = html(&report.name);
     let contents: String =
@@ -33,10 +38,11 @@ pub fn report_html(report: &RunReport, plots: &BTreeMap<String, Vec<u8>>) -> Str
     );
     for section in &sections {
         page += &format!(
-            "<section id=\"{}\">\n<h2>{}</h2>\n{}</section>\n",
+            "<section id=\"{}\">\n<h2>{}</h2>\n{}{}</section>\n",
             section.id,
             html(&section.title),
-            blocks(&section.blocks)
+            blocks(&section.blocks),
+            if section.id == IMPORTANCE { figure_of(plots, IMPORTANCE, &section.title) } else { String::new() }
         );
     }
     page + &figures(plots) + "</main>\n</body>\n</html>\n"
@@ -87,19 +93,24 @@ fn blocks(blocks: &[Block]) -> String {
 
 fn figures(plots: &BTreeMap<String, Vec<u8>>) -> String {
     let mut text = String::from("<section id=\"plots\">\n<h2>Plots</h2>\n<div class=\"plots\">\n");
-    for (name, title) in TITLES {
-        let Some(svg) = plots.get(&format!("{name}.svg")).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
-            continue;
-        };
-        let class = if name.starts_with("fig3") || name == "confusion_matrix" { "half" } else { "full" };
-        text += &format!(
-            "<figure id=\"{name}\" class=\"{class}\">\n<div role=\"img\" aria-label=\"{}\">{svg}</div>\n\
-             <figcaption>{}</figcaption>\n</figure>\n",
-            html(title),
-            html(title)
-        );
+    for (name, title) in TITLES.into_iter().filter(|(name, _)| *name != IMPORTANCE) {
+        text += &figure_of(plots, name, title);
     }
     text + "</div>\n</section>\n"
+}
+
+/// A plot, if there is one of this name.
+fn figure_of(plots: &BTreeMap<String, Vec<u8>>, name: &str, title: &str) -> String {
+    let Some(svg) = plots.get(&format!("{name}.svg")).and_then(|bytes| std::str::from_utf8(bytes).ok()) else {
+        return String::new();
+    };
+    let class = if name.starts_with("fig3") || name == "confusion_matrix" { "half" } else { "full" };
+    format!(
+        "<figure id=\"plot-{name}\" class=\"{class}\">\n<div role=\"img\" aria-label=\"{}\">{svg}</div>\n\
+         <figcaption>{}</figcaption>\n</figure>\n",
+        html(title),
+        html(title)
+    )
 }
 
 const STYLE: &str = "
@@ -160,6 +171,20 @@ mod tests {
         assert_eq!(places.len(), order.len() - 1, "the headline is the header");
         assert!(places.is_sorted());
         assert_eq!(page.matches("<svg").count(), 10);
+    }
+
+    #[test]
+    fn the_plot_of_importance_stands_in_its_section() {
+        let page = page_of(&fixture::forest());
+        assert!(page.len() < 1_000_000, "{} bytes", page.len());
+        let (_, section) = page.split_once("<section id=\"importance\">").unwrap();
+        let (section, after) = section.split_once("</section>").unwrap();
+        assert!(section.contains("<figure id=\"plot-importance\"") && !after.contains("plot-importance"));
+        let ids: Vec<&str> = page.split(" id=\"").skip(1).filter_map(|text| text.split('"').next()).collect();
+        let mut distinct = ids.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        assert_eq!(distinct.len(), ids.len(), "{ids:?}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub fn leaderboard_csv(board: &Leaderboard) -> Result<String> {
     finish(writer)
 }
 
-const HEAD: [&str; 25] = [
+const HEAD: [&str; 29] = [
     "protocol",
     "model",
     "case",
@@ -49,6 +49,10 @@ const HEAD: [&str; 25] = [
     "overfit_validation_recall",
     "overfit_gap",
     "overfit_flagged",
+    "model_bytes",
+    "over_limit",
+    "out_of_bag_auc",
+    "out_of_bag_average_precision",
 ];
 
 fn cells(row: &LeaderboardRow) -> Vec<String> {
@@ -78,6 +82,11 @@ fn cells(row: &LeaderboardRow) -> Vec<String> {
     cells.extend([test.n_rows, test.n_positives, row.validation.len()].map(|count| count.to_string()));
     cells.extend([row.overfit.train_recall, row.overfit.validation_recall, row.overfit.gap].map(number));
     cells.push(row.overfit.flagged.to_string());
+    cells.push(row.model_bytes.map_or(String::new(), |bytes| bytes.to_string()));
+    cells.push(row.over_limit.to_string());
+    cells.extend(
+        [row.out_of_bag.map(|found| found.auc), row.out_of_bag.map(|found| found.average_precision)].map(number),
+    );
     cells
 }
 
@@ -92,14 +101,24 @@ mod tests {
         let text = leaderboard_csv(&report.leaderboard).unwrap();
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let head = reader.headers().unwrap().clone();
-        assert_eq!(head.iter().take(25).collect::<Vec<_>>(), HEAD);
+        assert_eq!(head.iter().take(HEAD.len()).collect::<Vec<_>>(), HEAD);
         assert!(head.iter().any(|name| name == "validation_average_precision"));
         let lines: Vec<csv::StringRecord> = reader.records().collect::<std::result::Result<_, _>>().unwrap();
         assert_eq!(lines.len(), report.leaderboard.rows.len());
         for (line, row) in lines.iter().zip(&report.leaderboard.rows) {
             assert_eq!(line[4].parse::<f64>().ok(), row.test.auc);
             assert_eq!(line[14].parse::<u64>().unwrap(), row.test.confusion.true_positives);
+            assert_eq!(line[25].parse::<u64>().ok(), row.model_bytes);
         }
+    }
+
+    #[test]
+    fn sizes_and_out_of_bag_figures_stand_beside_the_others() {
+        let text = leaderboard_csv(&fixture::forest().leaderboard).unwrap();
+        let of = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap().split(',').skip(25).take(4);
+        let found: Vec<&str> = of("temporal,extra-trees,oversample,").collect();
+        assert_eq!(found, ["12345678", "false", "0.91", "0.52"]);
+        assert_eq!(of("temporal,mlp,raw,").collect::<Vec<_>>(), ["123456789", "true", "", ""]);
     }
 
     #[test]

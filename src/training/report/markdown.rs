@@ -1,8 +1,10 @@
 //! `report.md`: the whole report as Markdown, plots linked by their file names.
 
 use super::RunReport;
+use super::importance;
 use super::sections;
 use super::table::{Block, Section, markdown};
+use crate::training::evaluate::Importance;
 
 pub fn report_md(report: &RunReport) -> String {
     let sections = [
@@ -12,7 +14,9 @@ pub fn report_md(report: &RunReport) -> String {
         sections::optimism(report),
         sections::operating_point(report),
         sections::resampling(report),
+        importance::section(report),
     ];
+    let measured = report.importance != Importance::default();
     let mut text = section_md(&sections::headline(report), "#");
     for section in &sections {
         text += "\n";
@@ -21,7 +25,7 @@ pub fn report_md(report: &RunReport) -> String {
     text + "\n## Plots\n\n"
         + &super::plots::TITLES
             .iter()
-            .filter(|(name, _)| *name != "losses")
+            .filter(|(name, _)| *name != "losses" && (*name != "importance" || measured))
             .map(|(name, title)| format!("![{title}]({name}.svg)\n"))
             .collect::<String>()
 }
@@ -63,5 +67,8 @@ mod tests {
         for title in ["# ieee-cis", "## Selection", "## Table I", "## All cells", "## Operating point", "(fig3a.svg)"] {
             assert!(text.contains(title), "`{title}` is missing");
         }
+        assert!(text.contains("## What the model looks at\n\nNot measured") && !text.contains("importance.svg"));
+        let text = report_md(&fixture::forest());
+        assert!(text.contains("| V1 | ") && text.contains("(importance.svg)"), "{text}");
     }
 }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::training::error::{Error, Result};
-use crate::training::evaluate::{Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
+use crate::training::evaluate::{Importance, Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
 
 mod advice;
 mod axes;
@@ -17,6 +17,7 @@ mod drawing;
 mod figure3;
 mod files;
 mod html;
+mod importance;
 mod leaderboard;
 mod markdown;
 mod plots;
@@ -68,6 +69,12 @@ pub struct RunReport {
     pub optimism: Vec<OptimismGap>,
     pub selection: Selection,
     pub operating_point: OperatingPoint,
+    /// `limits.max_model_mb`.
+    #[serde(default)]
+    pub max_model_mb: Option<f64>,
+    /// Of the winner.
+    #[serde(default)]
+    pub importance: Importance,
     pub curves: Vec<Curves>,
 }
 

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use super::drawing::{Align, Drawing, INK, PAPER, SOFT, shorten};
 use super::table::{count, percent};
-use super::{LossCurve, RunReport, curves, figure3};
+use super::{LossCurve, RunReport, curves, figure3, importance};
 use crate::training::error::Result;
 
 /// Name and title of every plot, in the order of a page.
-pub(super) const TITLES: [(&str, &str); 10] = [
+pub(super) const TITLES: [(&str, &str); 11] = [
     ("fig3a", "Recall of the forests"),
     ("fig3b", "AUC of labels of the forests"),
     ("fig3c", "Recall of the MLP"),
@@ -22,9 +22,11 @@ pub(super) const TITLES: [(&str, &str); 10] = [
     ("precision_recall", "Precision-recall curves"),
     ("confusion_matrix", "Confusion matrix at the chosen threshold"),
     ("losses", "Training loss"),
+    ("importance", "What the model looks at"),
 ];
 
-/// Figure 3 of the paper (a to f), ROC, precision-recall, confusion matrix; `losses` if any are given.
+/// Figure 3 of the paper (a to f), ROC, precision-recall, confusion matrix; `losses` and `importance` if there
+/// are any.
 pub fn plots(report: &RunReport, losses: &[LossCurve]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for (name, drawing) in drawings(report, losses) {
@@ -42,6 +44,7 @@ pub(super) fn drawings(report: &RunReport, losses: &[LossCurve]) -> Vec<(&'stati
             "confusion_matrix" => confusion_matrix(report, title),
             "losses" if losses.is_empty() => return None,
             "losses" => curves::losses(losses, title),
+            "importance" => importance::drawing(report, title)?,
             _ => figure3::figure3(report, name, title),
         };
         Some((name, drawing))
@@ -132,6 +135,7 @@ mod tests {
         let report = fixture::full();
         let files = plots(&report, &fixture::losses()).unwrap();
         assert_eq!(files.len(), 20);
+        assert_eq!(plots(&fixture::forest(), &[]).unwrap().len(), 20, "importance, but no losses");
         assert_eq!(files, plots(&report, &fixture::losses()).unwrap());
         well_formed(&files);
         assert_eq!(names(&files)[..2], ["confusion_matrix.png", "confusion_matrix.svg"]);
@@ -153,5 +157,6 @@ mod tests {
     #[test]
     fn hostile_names_and_numbers_are_drawn() {
         well_formed(&plots(&fixture::hostile(), &fixture::losses()).unwrap());
+        well_formed(&plots(&fixture::forest(), &[]).unwrap());
     }
 }

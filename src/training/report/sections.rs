@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::advice::advice;
-use super::table::{Block, Section, Table, count, decimals, figure, interval, percent};
+use super::table::{Block, Section, Table, count, decimals, figure, interval, megabytes, percent};
 use super::{RunReport, protocols, table1};
 use crate::training::evaluate::{LeaderboardRow, OptimismGap, PointMetrics, ResamplingReport};
 
@@ -92,12 +92,62 @@ pub(super) fn selection(report: &RunReport) -> Section {
         blocks.push(Block::Heading("Means over the held-out rows of the folds".into()));
         blocks.push(Block::Table(table));
     }
+    blocks.extend(too_large(report));
+    blocks.extend(out_of_bag(report));
     let advice = advice(report);
     if !advice.is_empty() {
         blocks.push(Block::Heading("Advice".into()));
         blocks.push(Block::List(advice));
     }
     Section { id: "selection", title: "Selection".into(), blocks }
+}
+
+/// Which models the limit kept from being selected.
+fn too_large(report: &RunReport) -> Option<Block> {
+    let limit = report.max_model_mb?;
+    let rows = table1::rows(&report.leaderboard, &report.selection.protocol);
+    let rows = rows.into_iter().filter(|row| row.over_limit && row.model != "logistic");
+    let names: Vec<String> =
+        rows.map(|row| format!("{} with {} ({} MB)", row.model, row.case, megabytes(row.model_bytes))).collect();
+    let text = match names.is_empty() {
+        true => format!("Every model fits the limit of {limit} MB."),
+        false => format!("Above the limit of {limit} MB, and so not selected: {}.", names.join(", ")),
+    };
+    Some(Block::Text(text))
+}
+
+/// The winner on three kinds of rows that it did not learn from, if out-of-bag rows are one of them.
+fn out_of_bag(report: &RunReport) -> Vec<Block> {
+    let Some(row) = report.winner().filter(|row| row.out_of_bag.is_some() || row.out_of_bag_undefined.is_some()) else {
+        return Vec::new();
+    };
+    let line = |rows: &str, n_rows: usize, auc: Option<f64>, average_precision: Option<f64>| {
+        vec![rows.to_owned(), count(n_rows), figure(auc), figure(average_precision)]
+    };
+    let mean = |name: &str| row.validation_mean.get(name).copied().flatten();
+    let found = row.out_of_bag;
+    let mut table = Table::new(&["rows", "number", "AUC of\nscores", "average\nprecision"], 1);
+    table.rows = vec![
+        line(
+            "held out of the folds, mean",
+            row.validation.iter().map(|fold| fold.n_rows).sum(),
+            mean("auc"),
+            mean("average_precision"),
+        ),
+        line(
+            "out-of-bag, final fit",
+            found.map_or(0, |found| found.n_rows),
+            found.map(|found| found.auc),
+            found.map(|found| found.average_precision),
+        ),
+        line("test, final fit", row.test.n_rows, row.test.auc, row.test.average_precision),
+    ];
+    let note = match &row.out_of_bag_undefined {
+        Some(reason) => format!("No out-of-bag figures: {reason}."),
+        None => "Out-of-bag: each training row scored by the trees that did not draw it.".into(),
+    };
+    let heading = "The winner on rows it did not learn from".into();
+    vec![Block::Heading(heading), Block::Table(table), Block::Text(note)]
 }
 
 pub(super) fn table1(report: &RunReport) -> Section {
@@ -130,6 +180,7 @@ pub(super) fn cells(report: &RunReport) -> Section {
         "1 %\nFPR",
         "5 %\nFPR",
         "over-\nfit",
+        "size\nMB",
     ];
     let mut blocks = Vec::new();
     for protocol in protocols(&report.leaderboard) {
@@ -146,7 +197,7 @@ pub(super) fn cells(report: &RunReport) -> Section {
     blocks.push(Block::Text(
         "The final fit on the test rows. Recall, AUC of labels (balanced accuracy) and TP, FP, TN, FN at 0.5 on the raw \
          score; 1 % and 5 % FPR: largest recall at that false-positive rate; over-fit: recall on training rows above \
-         that of the folds by more than 0.10."
+         that of the folds by more than 0.10; size: the frozen model in 1,000,000 bytes, `!` above `limits.max_model_mb`."
             .into(),
     ));
     blocks.extend(footnotes(report));
@@ -170,6 +221,7 @@ fn cell(row: &LeaderboardRow) -> Vec<String> {
         figure(test.recall_at_fpr_1),
         figure(test.recall_at_fpr_5),
         yes(row.overfit.flagged),
+        format!("{}{}", megabytes(row.model_bytes), if row.over_limit { "!" } else { "" }),
     ]
 }
 

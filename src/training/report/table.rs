@@ -206,6 +206,18 @@ pub(super) fn decimals(value: Option<f64>, places: usize) -> String {
     }
 }
 
+/// Bytes as MB in five characters, three figures at least where there are as many; `-` where unknown.
+pub(super) fn megabytes(bytes: Option<u64>) -> String {
+    let megabytes = bytes.map(|bytes| bytes as f64 / 1e6);
+    let places = match megabytes.unwrap_or_default() {
+        ..9.9995 => 3,
+        ..99.995 => 2,
+        ..999.95 => 1,
+        _ => 0,
+    };
+    decimals(megabytes, places)
+}
+
 pub(super) fn interval(ends: Option<[f64; 2]>) -> String {
     match ends {
         Some([low, high]) if low.is_finite() && high.is_finite() => format!("{low:.3} to {high:.3}"),
@@ -264,5 +276,8 @@ mod tests {
         assert_eq!(figure(Some(f64::NAN)), "-");
         assert_eq!(percent(Some(0.5634)), "56.3");
         assert_eq!(interval(Some([0.1, f64::INFINITY])), "-");
+        let sizes = [4_310, 9_999_700, 12_345_678, 123_456_789, 1_234_567_890].map(|bytes| megabytes(Some(bytes)));
+        assert_eq!(sizes.join(" "), "0.004 10.00 12.35 123.5 1235");
+        assert_eq!(megabytes(None), "-");
     }
 }

@@ -1,6 +1,7 @@
 //! The report on a terminal: plain aligned text, no colour needed, nothing wider than `width` where names allow it.
 
 use super::RunReport;
+use super::importance;
 use super::sections;
 use super::table::{Block, Section, clean};
 
@@ -12,6 +13,7 @@ pub fn terminal(report: &RunReport, width: usize) -> String {
         sections::cells(report),
         sections::table1(report),
         sections::resampling(report),
+        importance::section(report),
         sections::optimism(report),
         sections::operating_point(report),
         sections::selection(report),
@@ -66,12 +68,21 @@ mod tests {
 
     #[test]
     fn fits_120_columns_and_says_everything() {
-        let text = terminal(&fixture::full(), 120);
+        let text = terminal(&fixture::forest(), 120);
         for line in text.lines() {
             assert!(line.chars().count() <= 120, "{} columns: {line}", line.chars().count());
         }
-        for said in ["All cells", "Table I", "fold 5", "final", "Optimism gap", "Operating point", "Selection", "84.0"]
-        {
+        for said in [
+            "All cells",
+            "What the model looks at",
+            "Table I",
+            "fold 5",
+            "final",
+            "Optimism gap",
+            "Operating point",
+            "Selection",
+            "84.0",
+        ] {
             assert!(text.contains(said), "`{said}` is missing");
         }
     }

@@ -6,6 +6,8 @@ use super::*;
 use crate::training::config::Protocol;
 use crate::training::evaluate::{measure, overfit};
 
+const BY_RECALL: SelectConfig = SelectConfig { by: SelectBy::Recall, protocol: Protocol::Temporal };
+
 fn row(protocol: &str, model: &str, case: &str, means: [Option<f64>; 3]) -> LeaderboardRow {
     let [recall, average_precision, auc] = means;
     let means = [("recall", recall), ("average_precision", average_precision), ("auc", auc)];
@@ -18,11 +20,15 @@ fn row(protocol: &str, model: &str, case: &str, means: [Option<f64>; 3]) -> Lead
         validation_mean: means.map(|(name, mean)| (name.to_string(), mean)).into(),
         overfit: overfit(&[], &[]),
         resampling: Vec::new(),
+        model_bytes: None,
+        over_limit: false,
+        out_of_bag: None,
+        out_of_bag_undefined: None,
     }
 }
 
 fn winner(rows: &[LeaderboardRow]) -> (String, String, String) {
-    let found = select(rows, SelectConfig { by: SelectBy::Recall, protocol: Protocol::Temporal }).unwrap();
+    let found = select(rows, BY_RECALL, LimitsConfig::default()).unwrap();
     (found.model, found.case, found.reason)
 }
 
@@ -84,10 +90,60 @@ fn figures_that_look_equal_are_told_apart() {
     assert!(reason.contains("0.50002; next is mlp with raw, 0.50001"), "{reason}");
 }
 
+/// Rows of these sizes and recalls, marked by the limit.
+fn sized(max_model_mb: Option<f64>) -> (Vec<LeaderboardRow>, LimitsConfig) {
+    let limits = LimitsConfig { max_model_mb, memory_budget: None };
+    let rows =
+        [("mlp", "raw", 0.7, 9_000_001), ("random-forest", "raw", 0.6, 9_000_000), ("extra-trees", "raw", 0.5, 40)];
+    let sized = rows.map(|(model, case, recall, bytes)| {
+        let row = row("temporal", model, case, [Some(recall), None, None]);
+        LeaderboardRow { model_bytes: Some(bytes), over_limit: !limits.allow(Some(bytes)), ..row }
+    });
+    (sized.to_vec(), limits)
+}
+
+#[test]
+fn models_over_the_limit_are_not_selected_however_good() {
+    let of = |limit| {
+        let (rows, limits) = sized(limit);
+        select(&rows, BY_RECALL, limits)
+    };
+    assert_eq!(of(None).unwrap().model, "mlp");
+    assert_eq!(of(Some(9.000_001)).unwrap().model, "mlp", "the limit itself fits");
+    let found = of(Some(9.0)).unwrap();
+    assert_eq!((found.model.as_str(), found.value), ("random-forest", 0.6));
+    assert_eq!(
+        found.reason,
+        "random-forest with raw has the highest mean recall over the temporal folds among the models within the limit, \
+         0.6000; next is extra-trees with raw, 0.5000. Test rows were not used. mlp with raw has 0.7000, but its model takes \
+         9.000001 MB and the limit is 9 MB."
+    );
+    // What is too large and would not have won is not talked about.
+    let (mut rows, limits) = sized(Some(9.0));
+    rows[0].validation_mean.insert("recall".into(), Some(0.1));
+    assert!(!select(&rows, BY_RECALL, limits).unwrap().reason.contains("mlp"));
+}
+
+#[test]
+fn where_none_fits_the_smallest_candidate_is_named() {
+    let (mut rows, limits) = sized(Some(0.000_039));
+    let mut smaller = row("temporal", "logistic", "raw", [Some(0.9), None, None]);
+    (smaller.model_bytes, smaller.over_limit) = (Some(39), true);
+    rows.push(smaller);
+    let error = select(&rows, BY_RECALL, limits).unwrap_err();
+    assert_eq!(
+        error.message,
+        "no model can be selected: none fits `limits.max_model_mb` of 0.000039; the smallest is extra-trees with raw, \
+         0.00004 MB"
+    );
+    assert!(error.hint.unwrap().contains("finished fits are kept"));
+    assert!(!limits.allow(None) && LimitsConfig::default().allow(None), "an unknown size fits no limit");
+}
+
 #[test]
 fn no_candidate_is_an_error() {
     let rows = [row("temporal", "mlp", "raw", [None; 3]), row("temporal", "logistic", "raw", [Some(1.0); 3])];
-    let error = select(&rows, SelectConfig { by: SelectBy::Recall, protocol: Protocol::Temporal }).unwrap_err();
+    let error = select(&rows, BY_RECALL, LimitsConfig::default()).unwrap_err();
     assert!(error.message.contains("`recall`") && error.hint.is_some(), "{error}");
 }
 
@@ -97,9 +153,9 @@ fn test_rows_decide_nothing() {
         row("temporal", "mlp", "raw", [Some(0.5), None, None]),
         row("temporal", "extra-trees", "raw", [Some(0.6), None, None]),
     ];
-    let before = select(&rows, SelectConfig { by: SelectBy::Recall, protocol: Protocol::Temporal }).unwrap();
+    let before = select(&rows, BY_RECALL, LimitsConfig::default()).unwrap();
     rows[1].test = measure(&[0, 1], &[0.9, 0.1]);
-    let after = select(&rows, SelectConfig { by: SelectBy::Recall, protocol: Protocol::Temporal }).unwrap();
+    let after = select(&rows, BY_RECALL, LimitsConfig::default()).unwrap();
     assert_eq!(before, after);
     let oof = OutOfFold::new(vec![0, 1, 0, 1], vec![0.1, 0.9, 0.4, 0.3]);
     let point = |test| operating_point(ThresholdPolicy::MaxFpr(0.0), &oof, &test).unwrap();

@@ -1,4 +1,4 @@
-//! Binned columns: `n_features` columns of one byte per row, and what each bin spans.
+//! Binned columns: `n_features` columns of one byte per row, once by column and once by row, and what each bin spans.
 //!
 //! Every distinct matrix row counts once, whatever its weight or its number of entries, so one binning serves all
 //! cases. A column of at most `bins` distinct values keeps them all; another is cut at quantiles that lie denser in the
@@ -8,9 +8,12 @@
 
 use rayon::prelude::*;
 
-use crate::scoring::matrix::FeatureMatrix;
+use super::quantiles::{Sorting, ordered_bits, quantile_groups};
+use super::search::Codes;
+use super::turn::turn;
 use crate::training::error::Result;
 use crate::training::mapped::{Storage, StoredBytes};
+use crate::training::rows::TrainingSet;
 
 /// The code of a missing value.
 pub const MISSING: u8 = 255;
@@ -25,65 +28,48 @@ pub struct FeatureBins {
     pub edges: Vec<f32>,
 }
 
-/// A matrix in codes, column by column.
+/// A matrix in codes, column by column for large nodes, row by row for what is copied together for small ones.
 #[derive(Debug)]
 pub struct BinnedMatrix {
     n_rows: usize,
-    codes: StoredBytes,
+    by_column: StoredBytes,
+    by_row: StoredBytes,
     features: Vec<FeatureBins>,
+    n_bins: Vec<u8>,
+    /// Per feature: whether a value is missing, whether its numbers are label codes.
+    has_missing: Vec<bool>,
+    nominal: Vec<bool>,
 }
 
 impl BinnedMatrix {
-    /// At most `bins` (2 to 255) bins per column, beside the one for missing values.
-    pub fn new(matrix: &FeatureMatrix, bins: usize) -> Self {
-        let fill = |feature: usize, column: &mut [f32]| {
-            column.iter_mut().zip(matrix.rows()).for_each(|(value, row)| *value = row[feature]);
+    /// At most `bins` (2 to 255) bins per column, beside the one for missing values; the codes where there is room.
+    pub fn of(set: &TrainingSet, bins: usize, storage: &Storage) -> Result<Self> {
+        let (n_rows, n_features, at_once) = (set.n_rows(), set.n_features(), set.columns_at_once());
+        let mut by_column = storage.zeroed(n_rows * n_features)?;
+        let bin_columns = |space: &mut Space, (block, codes): (usize, &mut [u8])| {
+            let first = block * at_once;
+            space.values.resize(codes.len(), 0.0);
+            set.fill_columns(first..first + codes.len() / n_rows, &mut space.values);
+            let columns = space.values.chunks_mut(n_rows).zip(codes.chunks_mut(n_rows));
+            let bin_column = |(values, codes): (&mut [f32], &mut [u8])| {
+                values.iter_mut().for_each(|x| *x = comparable(*x));
+                let bins = FeatureBins::of(values, bins.clamp(2, 255), &mut space.sorting);
+                bins.encode(values, codes);
+                (bins, codes.contains(&MISSING))
+            };
+            columns.map(bin_column).collect::<Vec<(FeatureBins, bool)>>()
         };
-        Self::of_columns(matrix.n_rows(), matrix.n_features(), bins, &fill)
-    }
-
-    /// The same of columns that `fill` writes.
-    pub fn of_columns(
-        n_rows: usize,
-        n_features: usize,
-        bins: usize,
-        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) -> Self {
-        let codes = Storage::in_memory().hold(vec![0; n_rows * n_features]);
-        Self::written(n_rows, n_features, bins, fill, codes)
-    }
-
-    /// The same, its codes where the storage has room for them.
-    pub fn stored(
-        n_rows: usize,
-        n_features: usize,
-        bins: usize,
-        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
-        storage: &Storage,
-    ) -> Result<Self> {
-        Ok(Self::written(n_rows, n_features, bins, fill, storage.zeroed(n_rows * n_features)?))
-    }
-
-    fn written(
-        n_rows: usize,
-        n_features: usize,
-        bins: usize,
-        fill: &(dyn Fn(usize, &mut [f32]) + Sync),
-        mut codes: StoredBytes,
-    ) -> Self {
-        let bin_column = |(feature, codes): (usize, &mut [u8])| {
-            let mut values = vec![0f32; n_rows];
-            fill(feature, &mut values);
-            values.iter_mut().for_each(|value| *value = comparable(*value));
-            let bins = FeatureBins::of(values.iter().copied().filter(|x| !x.is_nan()).collect(), bins.clamp(2, 255));
-            for (code, x) in codes.iter_mut().zip(values) {
-                *code = bins.code(x);
-            }
-            bins
-        };
-        let mut features: Vec<FeatureBins> = codes.par_chunks_mut(n_rows.max(1)).enumerate().map(bin_column).collect();
-        features.resize_with(n_features, || FeatureBins::of(Vec::new(), 2));
-        Self { n_rows, codes, features }
+        let tasks = by_column.par_chunks_mut((n_rows * at_once).max(1)).enumerate();
+        let columns: Vec<Vec<(FeatureBins, bool)>> = tasks.map_init(Space::default, bin_columns).collect();
+        let (mut features, mut has_missing): (Vec<FeatureBins>, Vec<bool>) = columns.into_iter().flatten().unzip();
+        // Without rows there are no columns to walk.
+        features.resize_with(n_features, || FeatureBins::of(&[], 2, &mut Sorting::default()));
+        has_missing.resize(n_features, false);
+        let mut by_row = storage.zeroed(n_rows * n_features)?;
+        turn_all(&by_column, n_rows, n_features, &mut by_row);
+        let n_bins = features.iter().map(|bins| bins.n_bins() as u8).collect();
+        let nominal = (0..n_features).map(|feature| set.is_nominal(feature)).collect();
+        Ok(Self { n_rows, by_column, by_row, features, n_bins, has_missing, nominal })
     }
 
     pub fn n_rows(&self) -> usize {
@@ -95,13 +81,74 @@ impl BinnedMatrix {
     }
 
     /// One code per row: a bin, or `MISSING`.
-    pub fn column(&self, feature: usize) -> &[u8] {
-        &self.codes[feature * self.n_rows..][..self.n_rows]
+    pub fn by_column(&self) -> Codes<'_> {
+        Codes { codes: &self.by_column, stride: self.n_rows }
+    }
+
+    /// One code per feature.
+    pub fn row(&self, row: usize) -> &[u8] {
+        &self.by_row[row * self.features.len()..][..self.features.len()]
     }
 
     pub fn bins(&self, feature: usize) -> &FeatureBins {
         &self.features[feature]
     }
+
+    /// How many bins a feature has, without the one of missing values.
+    pub fn n_bins(&self, feature: usize) -> usize {
+        usize::from(self.n_bins[feature])
+    }
+
+    pub fn has_missing(&self, feature: usize) -> bool {
+        self.has_missing[feature]
+    }
+
+    pub fn is_nominal(&self, feature: usize) -> bool {
+        self.nominal[feature]
+    }
+
+    /// Whether so many rows are better copied together (once more). Never most of the rows: they are as well read in
+    /// place.
+    pub fn copy_pays(&self, n_copies: usize, n_rows: usize) -> bool {
+        let fits = |limit: &usize| n_rows * self.features.len() <= *limit;
+        self.copy_limits().get(n_copies).is_some_and(fits) && n_rows * 4 <= self.n_rows
+    }
+
+    /// How often rows are copied together on the way down a tree.
+    pub fn n_copies(&self) -> usize {
+        self.copy_limits().len()
+    }
+
+    /// Codes that lie in a file are first copied into memory, then those of few rows into the second cache of a core.
+    fn copy_limits(&self) -> &'static [usize] {
+        if self.by_row.is_mapped() { &[IN_MEMORY_BYTES, NEARBY_BYTES] } else { &[NEARBY_BYTES] }
+    }
+}
+
+/// Bytes of codes that are copied together for a subtree ..
+const NEARBY_BYTES: usize = 400 << 10;
+/// .. and where codes lie in a file.
+const IN_MEMORY_BYTES: usize = 48 << 20;
+
+/// What a thread needs to bin columns.
+#[derive(Default)]
+struct Space {
+    values: Vec<f32>,
+    sorting: Sorting,
+}
+
+/// From columns to rows, in blocks that stay in the cache.
+fn turn_all(by_column: &[u8], n_rows: usize, n_features: usize, by_row: &mut [u8]) {
+    const ROWS: usize = 64;
+    let blocks = by_row.par_chunks_mut((ROWS * n_features).max(1)).enumerate();
+    blocks.for_each_init(Vec::new, |columns: &mut Vec<u8>, (block, rows)| {
+        let n = rows.len() / n_features;
+        columns.clear();
+        for column in by_column.chunks_exact(n_rows) {
+            columns.extend_from_slice(&column[block * ROWS..][..n]);
+        }
+        turn(columns, n, rows, n_features);
+    });
 }
 
 /// Infinities become the largest finite numbers, -0.0 becomes 0.0.
@@ -110,12 +157,8 @@ fn comparable(x: f32) -> f32 {
 }
 
 impl FeatureBins {
-    fn of(mut values: Vec<f32>, bins: usize) -> Self {
-        values.sort_unstable_by(f32::total_cmp);
-        let mut distinct: Vec<(f32, usize)> = Vec::new();
-        for run in values.chunk_by(|a, b| a == b) {
-            distinct.push((run[0], run.len()));
-        }
+    fn of(values: &[f32], bins: usize, sorting: &mut Sorting) -> Self {
+        let distinct = sorting.distinct(values);
         let groups = if distinct.len() <= bins { vec![1; distinct.len()] } else { quantile_groups(&distinct, bins) };
         let (mut min, mut max, mut from) = (Vec::new(), Vec::new(), 0);
         for length in groups {
@@ -131,8 +174,28 @@ impl FeatureBins {
         self.min.len()
     }
 
-    fn code(&self, x: f32) -> u8 {
-        if x.is_nan() { MISSING } else { self.edges.partition_point(|&edge| edge < x) as u8 }
+    /// Writes the code of every value.
+    fn encode(&self, values: &[f32], codes: &mut [u8]) {
+        // A table over the leading bits tells how many edges lie below all numbers that share them; few lie among them.
+        let mut n_below = [0u8; 1 << LEADING_BITS];
+        let leading = |x: f32| (ordered_bits(x) >> (32 - LEADING_BITS)) as usize;
+        let mut from = 0;
+        for (at, &edge) in self.edges.iter().enumerate() {
+            // `x <= edge` is bin `at` or below: numbers of higher leading bits are beyond it.
+            let up_to = leading(edge) + 1;
+            if up_to > from {
+                n_below[from..up_to].fill(at as u8);
+                from = up_to;
+            }
+        }
+        n_below[from..].fill(self.edges.len() as u8);
+        for (code, &x) in codes.iter_mut().zip(values) {
+            let mut bin = usize::from(n_below[leading(x)]);
+            while bin < self.edges.len() && self.edges[bin] < x {
+                bin += 1;
+            }
+            *code = if x.is_nan() { MISSING } else { bin as u8 };
+        }
     }
 
     /// The edge nearest to the middle of the gap between two occupied bins, by the number of its lower bin: where a
@@ -146,39 +209,17 @@ impl FeatureBins {
         lower + (above - usize::from(nearer_below)) as u8
     }
 
-    /// The last bin whose values are all at or below `x`; none if `x` is below the top of the first bin.
-    pub fn last_bin_within(&self, x: f64) -> Option<u8> {
-        self.max.partition_point(|&max| f64::from(max) <= x).checked_sub(1).map(|bin| bin as u8)
+    /// Of the bins `first..=last`, the last one whose values are all at or below `x`; none if `x` is below the top of the
+    /// first.
+    pub fn last_bin_within(&self, first: u8, last: u8, x: f64) -> Option<u8> {
+        let tops = &self.max[usize::from(first)..=usize::from(last)];
+        let n_within = tops.partition_point(|&max| f64::from(max) <= x);
+        n_within.checked_sub(1).map(|bin| first + bin as u8)
     }
 }
 
-/// How many distinct values each bin takes: a bin closes when it holds its share of what is left. Shares are taken of
-/// the arcsine of the square root of the rank: bins of the middle hold up to pi/2 times as many rows as equal ones
-/// would, those of the tails far fewer (the first about n / 26,000 instead of n / 255). Rare frauds lie in the tails.
-fn quantile_groups(distinct: &[(f32, usize)], bins: usize) -> Vec<usize> {
-    let n_rows: usize = distinct.iter().map(|(_, count)| count).sum();
-    // libm, so that the bits do not depend on the platform's functions.
-    let measure = |rank: usize| libm::asin((rank as f64 / n_rows as f64).sqrt());
-    let whole = measure(n_rows);
-    let mut groups = Vec::with_capacity(bins);
-    let (mut length, mut rank, mut start) = (0, 0, 0.0);
-    for (at, &(_, count)) in distinct.iter().enumerate() {
-        length += 1;
-        rank += count;
-        let bins_left = bins - groups.len();
-        let has_share = (measure(rank) - start) * bins_left as f64 >= whole - start;
-        // As many values as bins are left: each keeps its own.
-        let few_left = distinct.len() - (at + 1) < bins_left;
-        if bins_left > 1 && (has_share || few_left) {
-            groups.push(length);
-            (length, start) = (0, measure(rank));
-        }
-    }
-    if length > 0 {
-        groups.push(length);
-    }
-    groups
-}
+/// Leading bits of a number (sign, exponent and seven of the fraction) by which its code is looked up.
+const LEADING_BITS: usize = 16;
 
 /// A number at least `lower` and below `upper`.
 fn midpoint(lower: f32, upper: f32) -> f32 {
@@ -189,18 +230,21 @@ fn midpoint(lower: f32, upper: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::training::fit::forest::partition::{below, unit};
+    use crate::scoring::matrix::FeatureMatrix;
+    use crate::training::fit::forest::samples::{below, unit};
     use crate::training::seed::Seed;
 
     fn binned(values: &[f32], bins: usize) -> BinnedMatrix {
-        BinnedMatrix::new(&FeatureMatrix::new(["x".to_string()].into(), values.to_vec()), bins)
+        let matrix = FeatureMatrix::new(["x".to_string()].into(), values.to_vec());
+        let set = TrainingSet::of_all_rows(matrix.into(), vec![0; values.len()]);
+        BinnedMatrix::of(&set, bins, &Storage::in_memory()).unwrap()
     }
 
     /// Codes and frozen thresholds say the same about every value.
     fn assert_consistent(values: &[f32], binned: &BinnedMatrix) {
         let bins = binned.bins(0);
         assert!(bins.edges.iter().all(|edge| edge.is_finite()) && bins.edges.is_sorted_by(|a, b| a < b));
-        for (&x, &code) in values.iter().zip(binned.column(0)) {
+        for (&x, &code) in values.iter().zip(binned.by_column().column(0)) {
             assert_eq!(x.is_nan(), code == MISSING);
             for (bin, &edge) in bins.edges.iter().enumerate() {
                 assert_eq!(x <= edge, code as usize <= bin, "{x} at edge {edge}");
@@ -223,7 +267,7 @@ mod tests {
             assert_consistent(&many, &binned);
             assert_eq!(binned.bins(0).n_bins(), bins);
             let mut counts = vec![0; bins];
-            binned.column(0).iter().for_each(|&code| counts[code as usize] += 1);
+            binned.by_column().column(0).iter().for_each(|&code| counts[code as usize] += 1);
             let rank = |bin: usize| (std::f64::consts::FRAC_PI_2 * bin as f64 / bins as f64).sin().powi(2) * 20_000.0;
             for (bin, &count) in counts.iter().enumerate() {
                 let expected = rank(bin + 1) - rank(bin);

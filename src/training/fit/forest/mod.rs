@@ -9,11 +9,19 @@
 //! Trees grow in parallel, each from its own seed, so the thread count cannot change a byte.
 
 pub mod bins;
+mod best_first;
 mod criterion;
+mod cuts;
 mod grow;
-mod partition;
+mod nearby;
+mod out_of_bag;
+mod quantiles;
+mod samples;
+mod search;
 mod split;
+mod turn;
 
+use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use crate::scoring::model::forest::{Forest, ForestBuilder};
@@ -24,8 +32,9 @@ use crate::training::rows::TrainingSet;
 use crate::training::seed::Seed;
 
 pub use bins::BinnedMatrix;
-use grow::{GrownNode, TreeGrower};
-use partition::{Counted, Sample, Samples, Weighted};
+use bins::MISSING;
+use grow::{GrownCut, GrownNode, GrownTree, TreeGrower};
+use samples::{Counted, Sample, Samples, Sum, Weighted};
 
 /// How a column's threshold is found: the best one (random forest), or one drawn (extra trees).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +62,7 @@ pub fn grow(
     seed: Seed,
     progress: &dyn Progress,
 ) -> Result<Grown> {
-    grow_binned(config, kind, &BinnedMatrix::new(set.matrix(), config.bins), set, seed, progress)
+    grow_binned(config, kind, &*set.binned(config.bins)?, set, seed, progress)
 }
 
 /// Grows a forest on the set's matrix, binned before (once for several forests).
@@ -75,12 +84,12 @@ pub fn grow_binned(
         return Err(Error::failed("the binned matrix is not the training set's"));
     }
     progress.begin(Unit::Trees, "trees", config.trees as u64);
-    let trees = match class_weights(set) {
-        Some(weights) => grow_trees::<Counted>(config, kind, binned, set, weights, seed, progress),
-        None => grow_trees::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
+    let grown = match class_weights(set) {
+        Some(weights) => grow_as::<Counted>(config, kind, binned, set, weights, seed, progress),
+        None => grow_as::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
     };
     progress.end(Unit::Trees);
-    Ok(Grown { forest: freeze(binned, trees?)?, impurity_importance: Vec::new(), out_of_bag: Vec::new() })
+    grown
 }
 
 /// The weights of negatives and positives, if each class has just one: then whole numbers can be summed instead.
@@ -94,6 +103,23 @@ fn class_weights(set: &TrainingSet) -> Option<[f64; 2]> {
     Some(weights.map(|weight| f64::from(weight.unwrap_or(1.0))))
 }
 
+fn grow_as<S: Sample>(
+    config: &ForestConfig,
+    kind: SplitKind,
+    binned: &BinnedMatrix,
+    set: &TrainingSet,
+    class_weights: [f64; 2],
+    seed: Seed,
+    progress: &dyn Progress,
+) -> Result<Grown> {
+    let trees = grow_trees::<S>(config, kind, binned, set, class_weights, seed, progress)?;
+    let impurity_importance = importance(&trees, binned.n_features());
+    let asked = config.oob_score && config.bootstrap;
+    let out_of_bag =
+        if asked { out_of_bag::scores(config, binned, set, class_weights, seed, &trees) } else { Vec::new() };
+    Ok(Grown { forest: freeze(binned, class_weights, trees)?, impurity_importance, out_of_bag })
+}
+
 fn grow_trees<S: Sample>(
     config: &ForestConfig,
     kind: SplitKind,
@@ -102,31 +128,71 @@ fn grow_trees<S: Sample>(
     class_weights: [f64; 2],
     seed: Seed,
     progress: &dyn Progress,
-) -> Result<Vec<Vec<GrownNode>>> {
+) -> Result<Vec<GrownTree<S::Sum>>> {
     let grow_one = |tree: usize| {
-        let mut rng = seed.derive("tree", tree as u64).rng();
-        let samples = Samples::<S>::of(set, config.bootstrap.then_some(&mut rng));
-        let nodes = TreeGrower::new(config, kind, binned, class_weights, samples, rng).grow(progress)?;
+        let mut rng = tree_rng(seed, tree);
+        let samples = Samples::<S>::of(set, config.bootstrap.then_some((n_draws(config, set), &mut rng)));
+        let tree = TreeGrower::new(config, kind, binned, class_weights, rng, progress).grow(samples)?;
         progress.advance(Unit::Trees, 1);
-        Ok(nodes)
+        Ok(tree)
     };
     (0..config.trees).into_par_iter().map(grow_one).collect()
 }
 
-fn freeze(binned: &BinnedMatrix, trees: Vec<Vec<GrownNode>>) -> Result<Forest> {
-    let mut builder = ForestBuilder::new(binned.n_features())?;
+/// A tree's own generator; its first numbers are the tree's draws.
+fn tree_rng(seed: Seed, tree: usize) -> ChaCha8Rng {
+    seed.derive("tree", tree as u64).rng()
+}
+
+/// Draws with replacement per tree.
+fn n_draws(config: &ForestConfig, set: &TrainingSet) -> usize {
+    config.max_samples.map_or(set.n_entries(), |most| most.of(set.n_entries()))
+}
+
+/// The mean over trees of each feature's share of a tree's decrease in impurity.
+fn importance<T>(trees: &[GrownTree<T>], n_features: usize) -> Vec<f64> {
+    let mut importance = vec![0.0; n_features];
+    for tree in trees {
+        let whole: f64 = tree.decrease.iter().sum();
+        for (share, decrease) in importance.iter_mut().zip(&tree.decrease) {
+            *share += if whole > 0.0 { decrease / whole } else { 0.0 };
+        }
+    }
+    let whole: f64 = importance.iter().sum();
+    importance.iter().map(|share| if whole > 0.0 { share / whole } else { 0.0 }).collect()
+}
+
+fn freeze<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], trees: Vec<GrownTree<T>>) -> Result<Forest> {
+    let mut builder = ForestBuilder::new(binned.n_features())?.with_class_weights(class_weights);
     for tree in trees {
         builder.begin_tree()?;
-        for node in tree {
+        for node in tree.nodes {
             match node {
-                GrownNode::Split { feature, threshold, missing_left } => {
-                    builder.split(feature as usize, threshold, missing_left)?;
+                GrownNode::Split { feature, cut, missing_left } => {
+                    let edges = &binned.bins(feature as usize).edges;
+                    let feature = feature as usize;
+                    match cut {
+                        GrownCut::AtMost(last) if last == MISSING - 1 => {
+                            builder.split(feature, f32::INFINITY, missing_left)?;
+                        }
+                        GrownCut::AtMost(last) => builder.split(feature, edges[usize::from(last)], missing_left)?,
+                        GrownCut::Among(subset) => {
+                            builder.split_subset(feature, edges, tree.subsets[subset as usize], missing_left)?;
+                        }
+                    }
                 }
-                GrownNode::Leaf { value } => builder.leaf(value)?,
+                GrownNode::Leaf(sum) => sum.add_leaf(&mut builder)?,
             }
         }
     }
     Ok(builder.build()?)
+}
+
+/// The weighted frequency of positives, as the frozen forest has it.
+fn leaf_value(sum: impl Sum, class_weights: [f64; 2]) -> f32 {
+    let [negatives, positives] = sum.weights(class_weights);
+    // A tree whose draws all have weight zero knows nothing.
+    if negatives + positives > 0.0 { (positives / (negatives + positives)) as f32 } else { 0.0 }
 }
 
 #[cfg(test)]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::partition::{Sum, below};
+use super::samples::{Sum, below, unit};
 use super::*;
 use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::model::Classifier;
-use crate::training::config::{Criterion, MaxFeatures};
+use crate::training::config::{CategoricalSplits, Criterion, MaxFeatures};
 use crate::training::error::ErrorKind;
 use crate::training::progress::Silent;
 
@@ -30,13 +30,37 @@ fn forest(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) 
     grow(config, kind, set, Seed::new(seed), &Silent).unwrap().forest
 }
 
-fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Vec<GrownNode> {
-    let binned = BinnedMatrix::new(set.matrix(), config.bins);
-    let grown = match class_weights(set) {
-        Some(weights) => grow_trees::<Counted>(config, kind, &binned, set, weights, Seed::new(seed), &Silent),
-        None => grow_trees::<Weighted>(config, kind, &binned, set, [1.0; 2], Seed::new(seed), &Silent),
+/// A grown node with its threshold and value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Node {
+    Split { feature: u32, threshold: f32, missing_left: bool },
+    Leaf { value: f32 },
+}
+
+fn plain<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], tree: GrownTree<T>) -> Vec<Node> {
+    let node = |node: &GrownNode<T>| match *node {
+        GrownNode::Leaf(sum) => Node::Leaf { value: leaf_value(sum, class_weights) },
+        GrownNode::Split { feature, cut: GrownCut::AtMost(last), missing_left } => {
+            let edges = &binned.bins(feature as usize).edges;
+            Node::Split { feature, threshold: edges.get(last as usize).copied().unwrap_or(f32::INFINITY), missing_left }
+        }
+        GrownNode::Split { .. } => panic!("a subset"),
     };
-    grown.unwrap().remove(0)
+    tree.nodes.iter().map(node).collect()
+}
+
+fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Vec<Node> {
+    let (binned, seed) = (set.binned(config.bins).unwrap(), Seed::new(seed));
+    match class_weights(set) {
+        Some(weights) => {
+            let grown = grow_trees::<Counted>(config, kind, &binned, set, weights, seed, &Silent);
+            plain(&binned, weights, grown.unwrap().remove(0))
+        }
+        None => {
+            let grown = grow_trees::<Weighted>(config, kind, &binned, set, [1.0; 2], seed, &Silent);
+            plain(&binned, [1.0; 2], grown.unwrap().remove(0))
+        }
+    }
 }
 
 /// Few distinct values, some missing; labels that depend on two columns, with noise; weights of one to three halves.
@@ -66,7 +90,7 @@ fn value(set: &TrainingSet, entry: usize, feature: usize) -> f32 {
 }
 
 fn split_cost(criterion: Criterion, set: &TrainingSet, left: &[usize], right: &[usize]) -> f64 {
-    criterion::cost(criterion, class_sums(set, left)) + criterion::cost(criterion, class_sums(set, right))
+    criterion::impurity(criterion, class_sums(set, left)) + criterion::impurity(criterion, class_sums(set, right))
 }
 
 /// The lowest cost of any cut, by trying every threshold and both sides for missing values; and its midpoint rule.
@@ -92,18 +116,18 @@ fn best_cost(criterion: Criterion, set: &TrainingSet, entries: &[usize]) -> Opti
 
 /// Walks a tree with the raw values: every split is a cheapest one (if `optimal`), every leaf pure or without a cut and
 /// of the right value.
-fn check_tree(config: &ForestConfig, set: &TrainingSet, nodes: &[GrownNode], optimal: bool) {
+fn check_tree(config: &ForestConfig, set: &TrainingSet, nodes: &[Node], optimal: bool) {
     let mut open = vec![(0..set.n_entries()).collect::<Vec<usize>>()];
     for node in nodes {
         let entries = open.pop().unwrap();
         let [negatives, positives] = class_sums(set, &entries);
         let best = best_cost(config.criterion, set, &entries);
         match *node {
-            GrownNode::Leaf { value } => {
+            Node::Leaf { value } => {
                 assert!((f64::from(value) - positives / (negatives + positives)).abs() < 1e-6);
                 assert!(!optimal || negatives == 0.0 || positives == 0.0 || best.is_none(), "stopped early");
             }
-            GrownNode::Split { feature, threshold, missing_left } => {
+            Node::Split { feature, threshold, missing_left } => {
                 let goes_left = |entry: &usize| {
                     let x = value(set, *entry, feature as usize);
                     x <= threshold || (x.is_nan() && missing_left)
@@ -146,8 +170,8 @@ fn a_planted_tree_is_found() {
     let values: Vec<f32> = (0..4000 * 5).map(|_| below(&mut rng, 100) as f32).collect();
     let labels: Vec<u8> = values.chunks(5).map(|row| u8::from(row[1] > 30.0 && row[4] > 60.0)).collect();
     let nodes = tree(&exact(), SplitKind::Best, &set(5, values, &labels), 0);
-    let leaf = |value| GrownNode::Leaf { value };
-    let split = |feature, threshold, missing_left| GrownNode::Split { feature, threshold, missing_left };
+    let leaf = |value| Node::Leaf { value };
+    let split = |feature, threshold, missing_left| Node::Split { feature, threshold, missing_left };
     // The stronger column first; missing values, never seen, go with the larger side.
     assert_eq!(nodes, [split(4, 60.5, true), leaf(0.0), split(1, 30.5, false), leaf(0.0), leaf(1.0)]);
 }
@@ -210,9 +234,9 @@ fn a_weight_equals_as_many_entries() {
 }
 
 /// Where never-seen missing values go depends on the number of samples, which weights do not change.
-fn strip_unseen_missing(mut nodes: Vec<GrownNode>) -> Vec<GrownNode> {
+fn strip_unseen_missing(mut nodes: Vec<Node>) -> Vec<Node> {
     for node in &mut nodes {
-        if let GrownNode::Split { missing_left, .. } = node {
+        if let Node::Split { missing_left, .. } = node {
             *missing_left = false;
         }
     }
@@ -228,7 +252,7 @@ fn entries_of_weight_zero_count_for_nothing() {
     let entries: Vec<u32> = (0..80).filter(keep).collect();
     let labels = entries.iter().map(|&row| base.labels()[row as usize]).collect();
     let removed = TrainingSet::new(base.matrix().clone(), entries.clone(), labels, vec![1.0; entries.len()]);
-    assert_eq!(forest(&exact(), SplitKind::Best, &zeroed, 3), forest(&exact(), SplitKind::Best, &removed, 3));
+    assert_eq!(tree(&exact(), SplitKind::Best, &zeroed, 3), tree(&exact(), SplitKind::Best, &removed, 3));
 }
 
 #[test]
@@ -243,8 +267,8 @@ fn a_drawn_threshold_is_uniform_over_the_values_that_the_node_spans() {
     let set = set(1, vec![0.0, 1.0, 10.0, 0.0, 1.0, 10.0], &[0, 0, 0, 1, 1, 1]);
     let config = ForestConfig { max_depth: Some(1), ..exact() };
     let low = (0..4000).filter(|&seed| match tree(&config, SplitKind::Random, &set, seed)[0] {
-        GrownNode::Split { threshold, .. } => threshold < 1.0,
-        GrownNode::Leaf { .. } => panic!("every draw over exact values leaves both sides occupied"),
+        Node::Split { threshold, .. } => threshold < 1.0,
+        Node::Leaf { .. } => panic!("every draw over exact values leaves both sides occupied"),
     });
     let share = low.count() as f64 / 4000.0;
     assert!((share - 0.1).abs() < 0.02, "{share}");
@@ -257,7 +281,7 @@ fn constant_columns_do_not_count_as_candidates() {
     let labels: Vec<u8> = (0..20).map(|row| u8::from(row >= 11)).collect();
     let config = ForestConfig { max_features: MaxFeatures::Number(1), ..exact() };
     let nodes = tree(&config, SplitKind::Best, &set(40, values, &labels), 0);
-    assert_eq!(nodes[0], GrownNode::Split { feature: 31, threshold: 10.5, missing_left: true });
+    assert_eq!(nodes[0], Node::Split { feature: 31, threshold: 10.5, missing_left: true });
     assert_eq!(nodes.len(), 3);
 }
 
@@ -266,7 +290,7 @@ fn the_cut_is_the_edge_nearest_to_the_middle_of_the_gap() {
     // The rows of entries leave out the values between 2 and 8: the middle of that gap is 5.
     let all = matrix(1, (0..11).map(|x| x as f32).collect());
     let set = TrainingSet::new(all, vec![0, 1, 2, 8, 9], vec![0, 0, 0, 1, 1], vec![1.0; 5]);
-    let GrownNode::Split { threshold, .. } = tree(&exact(), SplitKind::Best, &set, 0)[0] else { panic!("a leaf") };
+    let Node::Split { threshold, .. } = tree(&exact(), SplitKind::Best, &set, 0)[0] else { panic!("a leaf") };
     assert!((threshold - 5.0).abs() <= 0.5, "{threshold}");
 }
 
@@ -305,13 +329,16 @@ fn thread_count_and_repetition_change_no_byte() {
 }
 
 #[test]
-fn bootstrap_draws_as_many_as_there_are_entries() {
+fn bootstrap_draws_as_many_as_there_are_entries_or_fewer() {
     let set = random_set(2, 1000, 2, 10, false);
-    let mut rng = Seed::new(1).rng();
-    let samples = Samples::<Counted>::of(&set, Some(&mut rng));
-    let n_draws: usize = samples.range(0, samples.len()).iter().map(|sample| sample.sum().n_samples()).sum();
-    assert_eq!(n_draws, 1000);
-    assert!((580..690).contains(&samples.len()), "{} distinct rows; 632 are expected", samples.len());
+    for (n_draws, n_rows) in [(1000, 580..690), (300, 240..280)] {
+        let mut rng = Seed::new(1).rng();
+        let samples = Samples::<Counted>::of(&set, Some((n_draws, &mut rng)));
+        let all = samples.all();
+        assert_eq!(samples.sum(&all).n_samples(), n_draws);
+        let n_distinct = all[0].len() + all[1].len();
+        assert!(n_rows.contains(&n_distinct), "{n_distinct} distinct rows of {n_draws} draws");
+    }
 }
 
 #[test]
@@ -335,4 +362,144 @@ fn impossible_training_sets_are_refused() {
     }
     let empty = TrainingSet::new(all, vec![], vec![], vec![]);
     assert!(grow(&exact(), SplitKind::Best, &empty, Seed::new(0), &Silent).is_err());
+}
+
+/// Rows enough that every way of searching is used: small nodes, large ones, ones that copy their rows together.
+#[test]
+fn large_nodes_find_the_best_split_too() {
+    for (seed, n_values, weighted) in [(1, 9, false), (2, 300, false), (3, 9, true)] {
+        let config = ForestConfig { max_depth: Some(2), ..exact() };
+        let set = random_set(seed, 900, 3, n_values, weighted);
+        let nodes = tree(&config, SplitKind::Best, &set, seed);
+        let Node::Split { feature, threshold, missing_left } = nodes[0] else { panic!("a leaf") };
+        let goes_left = |entry: &usize| {
+            let x = value(&set, *entry, feature as usize);
+            x <= threshold || (x.is_nan() && missing_left)
+        };
+        let (left, right): (Vec<usize>, Vec<usize>) = (0..set.n_entries()).partition(goes_left);
+        let best = best_cost(Criterion::Gini, &set, &(0..set.n_entries()).collect::<Vec<_>>()).unwrap();
+        let found = split_cost(Criterion::Gini, &set, &left, &right);
+        // 300 values have bins of their own only in part.
+        assert!(found <= best * if n_values > 255 { 1.01 } else { 1.0 + 1e-12 }, "{found} instead of {best}");
+    }
+}
+
+#[test]
+fn copied_rows_grow_the_tree_that_far_rows_grow() {
+    // With every column looked at and no equal costs, a tree does not depend on how its nodes are searched: one grown
+    // best split first, which copies no rows, has the same nodes.
+    let mut rng = Seed::new(3).rng();
+    let values: Vec<f32> = (0..6000 * 5).map(|_| unit(&mut rng) as f32).collect();
+    let labels: Vec<u8> = values.chunks(5).map(|row| u8::from(row[0] * row[1] + 0.1 * row[2] > 0.4)).collect();
+    let set = set(5, values, &labels);
+    let far = ForestConfig { max_leaf_nodes: Some(1_000_000), ..exact() };
+    let scores = |config| forest(config, SplitKind::Best, &set, 1).score(set.matrix());
+    assert_eq!(scores(&far), scores(&exact()));
+    let (a, b) = (tree(&far, SplitKind::Best, &set, 1), tree(&exact(), SplitKind::Best, &set, 1));
+    assert!(a.len().abs_diff(b.len()) * 50 < a.len(), "{} and {} nodes", a.len(), b.len());
+    assert_eq!(a[0], b[0]);
+}
+
+#[test]
+fn leaves_are_limited_and_the_best_splits_come_first() {
+    let set = random_set(4, 400, 4, 30, false);
+    for kind in [SplitKind::Best, SplitKind::Random] {
+        for most in [2, 3, 7, 20] {
+            let config = ForestConfig { max_leaf_nodes: Some(most), ..exact() };
+            assert_eq!(tree(&config, kind, &set, 0).len(), 2 * most - 1);
+        }
+    }
+    // Column 0 separates much, column 1 the rest of one side only: with three leaves that side is the one split again.
+    let rows: [[f32; 2]; 8] =
+        [[0.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 1.0], [1.0, 1.0]];
+    let labels = [0, 0, 0, 0, 1, 1, 1, 0];
+    let set = self::set(2, rows.concat(), &labels);
+    let config = ForestConfig { max_leaf_nodes: Some(2), ..exact() };
+    let Node::Split { feature: 0, .. } = tree(&config, SplitKind::Best, &set, 0)[0] else { panic!("the wrong column") };
+}
+
+/// Label codes whose order means nothing: levels 1, 4, 5 and 7 of 0..8 are fraud.
+fn nominal_set() -> TrainingSet {
+    let codes: Vec<f32> = (0..400).map(|row| (row % 8) as f32).collect();
+    let labels: Vec<u8> = codes.iter().map(|&code| u8::from([1.0, 4.0, 5.0, 7.0].contains(&code))).collect();
+    let names: Vec<String> = vec!["level".into()];
+    let matrix = FeatureMatrix::new(names.into(), codes).with_nominal([true].into());
+    TrainingSet::of_all_rows(Arc::new(matrix), labels)
+}
+
+#[test]
+fn one_subset_split_separates_what_takes_many_thresholds() {
+    let set = nominal_set();
+    let ordered = forest(&exact(), SplitKind::Best, &set, 0);
+    let config = ForestConfig { categorical_splits: CategoricalSplits::Subset, ..exact() };
+    for kind in [SplitKind::Best, SplitKind::Random] {
+        let subset = forest(&config, kind, &set, 0);
+        assert_eq!(subset.score(set.matrix()), ordered.score(set.matrix()));
+        assert_eq!(Forest::from_bytes(1, &subset.to_bytes()).unwrap(), subset);
+        if kind == SplitKind::Best {
+            assert_eq!((ordered.n_nodes() > 5, subset.n_nodes()), (true, 3));
+        }
+    }
+}
+
+#[test]
+fn a_subset_is_the_best_of_all_subsets() {
+    let mut rng = Seed::new(8).rng();
+    for _ in 0..20 {
+        let codes: Vec<f32> = (0..60).map(|_| below(&mut rng, 6) as f32).collect();
+        let labels: Vec<u8> = codes.iter().map(|&code| u8::from(below(&mut rng, 7) < code as usize * 5 % 7)).collect();
+        let names: Vec<String> = vec!["level".into()];
+        let matrix = FeatureMatrix::new(names.into(), codes.clone()).with_nominal([true].into());
+        let set = TrainingSet::of_all_rows(Arc::new(matrix), labels);
+        let config = ForestConfig { categorical_splits: CategoricalSplits::Subset, max_depth: Some(1), ..exact() };
+        let scores = forest(&config, SplitKind::Best, &set, 0).score(set.matrix());
+        let cost = |goes_left: &dyn Fn(usize) -> bool| {
+            let (left, right): (Vec<usize>, Vec<usize>) = (0..60).partition(|&entry| goes_left(entry));
+            split_cost(Criterion::Gini, &set, &left, &right)
+        };
+        let best = (1u32..63).map(|subset| cost(&|entry| subset >> codes[entry] as u32 & 1 == 1));
+        let best = best.fold(f64::INFINITY, f64::min);
+        let found = cost(&|entry| scores[entry] == scores[0]);
+        assert!(found <= best + 1e-9, "{found} is not {best}");
+    }
+}
+
+#[test]
+fn out_of_bag_scores_are_those_of_trees_that_did_not_draw_the_row() {
+    let set = random_set(6, 400, 4, 50, false);
+    let config = ForestConfig { trees: 70, oob_score: true, ..ForestConfig::RANDOM_FOREST };
+    let grown = grow(&config, SplitKind::Best, &set, Seed::new(5), &Silent).unwrap();
+    // Slowly: one forest per tree, and the rows its bootstrap left out.
+    let binned = set.binned(config.bins).unwrap();
+    let trees =
+        grow_trees::<Counted>(&config, SplitKind::Best, &binned, &set, [1.0; 2], Seed::new(5), &Silent).unwrap();
+    let mut sums = vec![(0.0, 0); 400];
+    for (at, tree) in trees.into_iter().enumerate() {
+        let mut rng = tree_rng(Seed::new(5), at);
+        let drawn: Vec<usize> = (0..400).map(|_| below(&mut rng, 400)).collect();
+        let scores = freeze(&binned, [1.0; 2], vec![tree]).unwrap().score(set.matrix());
+        for row in (0..400).filter(|row| !drawn.contains(row)) {
+            sums[row] = (sums[row].0 + f64::from(scores[row]), sums[row].1 + 1);
+        }
+    }
+    for (row, (sum, n)) in sums.into_iter().enumerate() {
+        assert_eq!(grown.out_of_bag[row], (sum / f64::from(n)) as f32, "row {row}");
+    }
+}
+
+#[test]
+fn importance_finds_the_columns_that_matter() {
+    let mut rng = Seed::new(7).rng();
+    let values: Vec<f32> = (0..3000 * 6).map(|_| unit(&mut rng) as f32).collect();
+    let labels: Vec<u8> = values.chunks(6).map(|row| u8::from(row[1] > 0.5 || row[4] > 0.9)).collect();
+    for (kind, config) in
+        [(SplitKind::Best, ForestConfig::RANDOM_FOREST), (SplitKind::Random, ForestConfig::EXTRA_TREES)]
+    {
+        let config = ForestConfig { trees: 20, ..config };
+        let grown = grow(&config, kind, &set(6, values.clone(), &labels), Seed::new(0), &Silent).unwrap();
+        let importance = grown.impurity_importance;
+        assert!((importance.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+        assert!(importance[1] > 0.5 && importance[4] > 0.05, "{importance:?}");
+        assert!([0, 2, 3, 5].iter().all(|&noise| importance[noise] < importance[4]), "{importance:?}");
+    }
 }

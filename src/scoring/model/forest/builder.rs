@@ -1,0 +1,284 @@
+//! Trees node by node, in preorder (a split, its left subtree, its right subtree), checked, as a [`Forest`].
+//!
+//! In: from the grower thresholds, from a file numbers of edges known before. Out: nodes that name their edge, the
+//! thresholds in use per feature ascending, the values of all nodes.
+
+use super::ranked::RankedOnce;
+use super::{Edges, Forest, LEAF, Leaves, MAX_EDGES, MAX_FEATURES, MISSING_LEFT, Node, SUBSET, Subset, frequency};
+use crate::scoring::error::ScoringError;
+use crate::scoring::model::tensors::damaged;
+
+/// Class weights up to here: their products with any sum of draws stay finite.
+const MAX_WEIGHT: f64 = 1e100;
+
+/// The thresholds of one feature.
+#[derive(Clone, Default)]
+struct FeatureEdges {
+    /// Ascending, with the number by which the nodes know each until the forest is complete.
+    sorted: Vec<(f32, u8)>,
+    /// Which numbers are in use.
+    used: Subset,
+    /// The edges of all bins, where splits are subsets of them.
+    of_bins: Option<Vec<f32>>,
+}
+
+impl FeatureEdges {
+    /// The number of a threshold, a new one if it has none.
+    fn number(&mut self, feature: usize, threshold: f32) -> Result<u8, ScoringError> {
+        let number = match self.sorted.binary_search_by(|(edge, _)| edge.total_cmp(&threshold)) {
+            Ok(at) => self.sorted[at].1,
+            Err(_) if self.sorted.len() == MAX_EDGES => {
+                return Err(damaged(&format!("cannot hold over {MAX_EDGES} thresholds of feature {feature}")));
+            }
+            Err(at) => {
+                let number = self.sorted.len() as u8;
+                self.sorted.insert(at, (threshold, number));
+                number
+            }
+        };
+        self.mark(number);
+        Ok(number)
+    }
+
+    fn mark(&mut self, number: u8) {
+        self.used[usize::from(number / 64)] |= 1 << (number % 64);
+    }
+
+    fn is_used(&self, number: u8) -> bool {
+        super::contains(&self.used, usize::from(number))
+    }
+}
+
+/// Takes trees node by node in preorder and checks them. All leaves are of one sort.
+pub struct ForestBuilder {
+    forest: Forest,
+    /// Places of the open tree that wait for a node, the next one last.
+    open: Vec<u32>,
+    edges: Vec<FeatureEdges>,
+    class_weights: [f64; 2],
+    leaves: Option<Leaves>,
+}
+
+impl ForestBuilder {
+    pub fn new(n_features: usize) -> Result<Self, ScoringError> {
+        if n_features == 0 || n_features > MAX_FEATURES {
+            return Err(damaged(&format!("cannot hold a forest over {n_features} features (1 to {MAX_FEATURES})")));
+        }
+        let forest = Forest {
+            n_features,
+            nodes: Vec::new(),
+            roots: Vec::new(),
+            edges: Edges::default(),
+            subsets: Vec::new(),
+            leaves: Leaves::Values,
+            ranked: RankedOnce::default(),
+        };
+        let edges = vec![FeatureEdges::default(); n_features];
+        Ok(Self { forest, open: Vec::new(), edges, class_weights: [1.0; 2], leaves: None })
+    }
+
+    /// What a draw of a negative and of a positive weighs, for [`Self::leaf_counts`].
+    pub fn with_class_weights(self, class_weights: [f64; 2]) -> Self {
+        Self { class_weights, ..self }
+    }
+
+    /// Edges known beforehand, ascending: [`Self::split_at`] names them by their place.
+    pub(super) fn with_edges(mut self, edges: &Edges) -> Self {
+        for (feature, of) in self.edges.iter_mut().enumerate() {
+            of.sorted = edges.of(feature).iter().zip(0..=u8::MAX).map(|(&edge, number)| (edge + 0.0, number)).collect();
+        }
+        self
+    }
+
+    pub fn begin_tree(&mut self) -> Result<(), ScoringError> {
+        self.end_tree()?;
+        let root = self.reserve(1)?;
+        self.forest.roots.push(root);
+        self.open.push(root);
+        Ok(())
+    }
+
+    /// The threshold may be infinity: everything but missing values goes left.
+    pub fn split(&mut self, feature: usize, threshold: f32, missing_left: bool) -> Result<(), ScoringError> {
+        // Adding zero turns -0.0 into 0.0: equal thresholds have equal bits.
+        let threshold = threshold + 0.0;
+        check_threshold(threshold)?;
+        let number = self.edges_of(feature)?.number(feature, threshold)?;
+        self.push_split(feature, number, threshold.to_bits(), if missing_left { MISSING_LEFT } else { 0 })
+    }
+
+    /// A split at one of the edges known beforehand.
+    pub(super) fn split_at(&mut self, feature: usize, number: u8, missing_left: bool) -> Result<(), ScoringError> {
+        let edges = self.edges_of(feature)?;
+        let Some(&(threshold, _)) = edges.sorted.get(usize::from(number)) else {
+            return Err(damaged(&format!("names edge {number} of feature {feature}, which does not exist")));
+        };
+        check_threshold(threshold)?;
+        edges.mark(number);
+        self.push_split(feature, number, threshold.to_bits(), if missing_left { MISSING_LEFT } else { 0 })
+    }
+
+    /// Sends a subset of a feature's bins left. `edges` are all edges of the feature, the same for the whole forest; a
+    /// row's bin is `edges.partition_point(|edge| *edge < x)`, and `left` has a bit per bin (others are ignored).
+    pub fn split_subset(
+        &mut self,
+        feature: usize,
+        edges: &[f32],
+        mut left: Subset,
+        missing_left: bool,
+    ) -> Result<(), ScoringError> {
+        let known = self.edges_of(feature)?;
+        if known.of_bins.as_deref() != Some(edges) {
+            let ascends = edges.is_sorted_by(|a, b| a < b) && edges.iter().all(|edge| edge.is_finite());
+            if known.of_bins.is_some() || !ascends || edges.len() >= MAX_EDGES {
+                return Err(damaged(&format!(
+                    "splits feature {feature} by bins that are not its own: expected the same at most {} ascending edges",
+                    MAX_EDGES - 1
+                )));
+            }
+            for &edge in edges {
+                known.number(feature, edge + 0.0)?;
+            }
+            known.of_bins = Some(edges.to_vec());
+        }
+        for (at, word) in left.iter_mut().enumerate() {
+            let n_bits = (edges.len() + 1).saturating_sub(64 * at).min(64);
+            *word &= if n_bits == 64 { u64::MAX } else { (1 << n_bits) - 1 };
+        }
+        let place = u32::try_from(self.forest.subsets.len()).map_err(|_| damaged("has too many subsets"))?;
+        self.push_split(feature, 0, place, SUBSET | if missing_left { MISSING_LEFT } else { 0 })?;
+        self.forest.subsets.push(left);
+        Ok(())
+    }
+
+    /// The weighted frequency of positives, in [0, 1]: a forest without attribution.
+    pub fn leaf(&mut self, value: f32) -> Result<(), ScoringError> {
+        if !(0.0..=1.0).contains(&value) {
+            return Err(damaged(&format!("has a leaf of value {value}: expected 0 to 1")));
+        }
+        self.push_leaf(Leaves::Values, [0; 2], value + 0.0)
+    }
+
+    /// Draws of negatives and of positives.
+    pub fn leaf_counts(&mut self, counts: [u32; 2]) -> Result<(), ScoringError> {
+        let weights = self.class_weights;
+        if !weights.iter().all(|weight| (0.0..=MAX_WEIGHT).contains(weight)) {
+            return Err(damaged(&format!("has class weights {weights:?}: expected 0 to {MAX_WEIGHT:e}")));
+        }
+        let value = frequency([f64::from(counts[0]) * weights[0], f64::from(counts[1]) * weights[1]]);
+        self.push_leaf(Leaves::Counts(weights.map(|weight| weight + 0.0)), counts, value)
+    }
+
+    /// Sums of the weights of negatives and of positives.
+    pub fn leaf_weights(&mut self, weights: [f32; 2]) -> Result<(), ScoringError> {
+        if !weights.iter().all(|weight| (0.0..f32::INFINITY).contains(weight)) {
+            return Err(damaged(&format!("has a leaf of weights {weights:?}: expected finite ones of at least 0")));
+        }
+        let value = frequency(weights.map(f64::from));
+        self.push_leaf(Leaves::Weights, weights.map(|weight| (weight + 0.0).to_bits()), value)
+    }
+
+    /// The forest, if its trees are complete.
+    pub fn build(mut self) -> Result<Forest, ScoringError> {
+        self.end_tree()?;
+        if self.forest.roots.is_empty() {
+            return Err(damaged("has no trees"));
+        }
+        self.settle_edges()?;
+        if self.forest.leaves != Leaves::Values {
+            self.settle_values();
+        }
+        Ok(self.forest)
+    }
+
+    /// Numbers the edges in use ascending, in the nodes too.
+    fn settle_edges(&mut self) -> Result<(), ScoringError> {
+        let mut settled = Edges { values: Vec::new(), offsets: vec![0] };
+        // By the old number the new one; empty: all stay.
+        let mut numbers: Vec<Vec<u8>> = vec![Vec::new(); self.edges.len()];
+        for (feature, edges) in self.edges.iter().enumerate() {
+            let start = settled.values.len();
+            let used = || edges.sorted.iter().filter(|(_, number)| edges.is_used(*number));
+            settled.values.extend(used().map(|(edge, _)| edge));
+            settled.offsets.push(settled.values.len() as u32);
+            if !used().zip(0..=u8::MAX).all(|((_, old), new)| *old == new) {
+                numbers[feature] = vec![0; MAX_EDGES];
+                used().zip(0..=u8::MAX).for_each(|((_, old), new)| numbers[feature][usize::from(*old)] = new);
+            }
+            let n_finite = settled.values[start..].iter().filter(|edge| edge.is_finite()).count();
+            if edges.of_bins.as_ref().is_some_and(|of_bins| of_bins.len() != n_finite) {
+                return Err(damaged(&format!("splits feature {feature} at a threshold between its bins' edges")));
+            }
+        }
+        self.forest.edges = settled;
+        if numbers.iter().any(|numbers| !numbers.is_empty()) {
+            for node in self.forest.nodes.iter_mut().filter(|node| !node.is_leaf() && !node.is_subset()) {
+                if let Some(&new) = numbers[node.feature()].get(usize::from(node.edge())) {
+                    node.split = node.split & !(0xff << 16) | u32::from(new) << 16;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn settle_values(&mut self) {
+        for tree in 0..self.forest.n_trees() {
+            let sums = self.forest.class_sums(tree);
+            let nodes = self.forest.tree(tree);
+            for (node, sums) in self.forest.nodes[nodes].iter_mut().zip(sums) {
+                node.value = frequency(sums);
+            }
+        }
+    }
+
+    fn edges_of(&mut self, feature: usize) -> Result<&mut FeatureEdges, ScoringError> {
+        let n_features = self.edges.len();
+        self.edges.get_mut(feature).ok_or_else(|| damaged(&format!("splits on feature {feature} of {n_features}")))
+    }
+
+    fn push_split(&mut self, feature: usize, number: u8, cut: u32, flags: u32) -> Result<(), ScoringError> {
+        let at = self.take_open()?;
+        let left = self.reserve(2)?;
+        let split = flags | u32::from(number) << 16 | feature as u32;
+        self.forest.nodes[at as usize] = Node { split, cut, left, value: 0.0 };
+        self.open.extend([left + 1, left]);
+        Ok(())
+    }
+
+    fn push_leaf(&mut self, sort: Leaves, [cut, left]: [u32; 2], value: f32) -> Result<(), ScoringError> {
+        if *self.leaves.get_or_insert(sort) != sort {
+            return Err(damaged("mixes leaves of different sorts"));
+        }
+        let at = self.take_open()?;
+        self.forest.leaves = sort;
+        self.forest.nodes[at as usize] = Node { split: LEAF, cut, left, value };
+        Ok(())
+    }
+
+    fn end_tree(&self) -> Result<(), ScoringError> {
+        if self.open.is_empty() { Ok(()) } else { Err(damaged("has an incomplete tree")) }
+    }
+
+    /// Whether the open tree still waits for nodes.
+    #[cfg(test)]
+    pub(super) fn is_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    fn take_open(&mut self) -> Result<u32, ScoringError> {
+        self.open.pop().ok_or_else(|| damaged("has nodes outside a tree"))
+    }
+
+    /// Room for `n` nodes side by side.
+    fn reserve(&mut self, n: usize) -> Result<u32, ScoringError> {
+        let at = self.forest.nodes.len();
+        let end = u32::try_from(at + n).map_err(|_| damaged("has more than 4 billion nodes"))?;
+        self.forest.nodes.resize(at + n, Node::UNSET);
+        Ok(end - n as u32)
+    }
+}
+
+fn check_threshold(threshold: f32) -> Result<(), ScoringError> {
+    let is_threshold = !threshold.is_nan() && threshold != f32::NEG_INFINITY;
+    if is_threshold { Ok(()) } else { Err(damaged("has a split without a threshold")) }
+}

@@ -1,0 +1,310 @@
+//! The samples of a tree: distinct rows with how often they were drawn, negatives and positives apart, in arrays that
+//! splits partition in place.
+//!
+//! A node's samples are a range of each array, always in ascending row order. Where each class has one weight, sums are
+//! whole numbers; else f64 in that order.
+
+use std::ops::Range;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+
+use crate::scoring::error::ScoringError;
+use crate::scoring::model::forest::ForestBuilder;
+use crate::training::rows::TrainingSet;
+
+/// A distinct row of one class and how often it was drawn.
+pub trait Sample: Copy + Send {
+    /// Counts and weights of both classes, over any number of samples.
+    type Sum: Sum;
+    /// Whether a sum is counts and nothing else.
+    const COUNTED: bool;
+
+    fn new(row: u32, count: u32, weight: f64) -> Self;
+    fn row(self) -> usize;
+    fn count(self) -> u32;
+    /// The same draws of a row that stands elsewhere.
+    fn moved_to(self, row: u32) -> Self;
+    fn sum(self, class: usize) -> Self::Sum;
+}
+
+pub trait Sum: Copy + Default + Send + Sync + std::fmt::Debug {
+    /// So many draws of each class, where sums are counts.
+    fn of_counts(counts: [u32; 2]) -> Self;
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
+    /// Draws of negatives and positives.
+    fn counts(self) -> [u32; 2];
+    /// Negatives and positives as they were summed: without a class's weight, where a class has one.
+    fn raw(self) -> [f64; 2];
+
+    /// Weights of negatives and positives.
+    fn weights(self, class_weights: [f64; 2]) -> [f64; 2] {
+        let [negatives, positives] = self.raw();
+        [negatives * class_weights[0], positives * class_weights[1]]
+    }
+
+    fn is_empty(self) -> bool;
+
+    /// A leaf of this sum.
+    fn add_leaf(self, builder: &mut ForestBuilder) -> Result<(), ScoringError>;
+
+    fn n_samples(self) -> usize {
+        self.counts().into_iter().map(|count| count as usize).sum()
+    }
+}
+
+/// A sample whose weight is its class's.
+#[derive(Clone, Copy)]
+pub struct Counted {
+    row: u32,
+    count: u32,
+}
+
+/// Positives in the upper half, negatives in the lower.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counts(u64);
+
+impl Sample for Counted {
+    type Sum = Counts;
+    const COUNTED: bool = true;
+
+    fn new(row: u32, count: u32, _weight: f64) -> Self {
+        Self { row, count }
+    }
+
+    fn row(self) -> usize {
+        self.row as usize
+    }
+
+    fn count(self) -> u32 {
+        self.count
+    }
+
+    fn moved_to(self, row: u32) -> Self {
+        Self { row, ..self }
+    }
+
+    fn sum(self, class: usize) -> Counts {
+        Counts(u64::from(self.count) << (32 * class))
+    }
+}
+
+impl Sum for Counts {
+    fn of_counts([negatives, positives]: [u32; 2]) -> Self {
+        Self(u64::from(positives) << 32 | u64::from(negatives))
+    }
+
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn add_leaf(self, builder: &mut ForestBuilder) -> Result<(), ScoringError> {
+        builder.leaf_counts(self.counts())
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+
+    fn minus(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+
+    fn counts(self) -> [u32; 2] {
+        [self.0 as u32, (self.0 >> 32) as u32]
+    }
+
+    #[inline(always)]
+    fn raw(self) -> [f64; 2] {
+        // A whole number below 2^52 in the fraction of 2^52: as exact as a conversion, and vector instructions know it.
+        const TWO_52: u64 = 0x4330_0000_0000_0000;
+        let number = |count: u64| f64::from_bits(TWO_52 | count) - f64::from_bits(TWO_52);
+        [number(self.0 & 0xffff_ffff), number(self.0 >> 32)]
+    }
+}
+
+/// A sample with a weight of its own: the sum over its draws.
+#[derive(Clone, Copy)]
+pub struct Weighted {
+    counted: Counted,
+    weight: f64,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Weights {
+    counts: Counts,
+    weights: [f64; 2],
+}
+
+impl Sample for Weighted {
+    type Sum = Weights;
+    const COUNTED: bool = false;
+
+    fn new(row: u32, count: u32, weight: f64) -> Self {
+        Self { counted: Counted { row, count }, weight }
+    }
+
+    fn row(self) -> usize {
+        self.counted.row()
+    }
+
+    fn count(self) -> u32 {
+        self.counted.count
+    }
+
+    fn moved_to(self, row: u32) -> Self {
+        Self { counted: self.counted.moved_to(row), ..self }
+    }
+
+    fn sum(self, class: usize) -> Weights {
+        let mut weights = [0.0; 2];
+        weights[class] = self.weight;
+        Weights { counts: self.counted.sum(class), weights }
+    }
+}
+
+impl Sum for Weights {
+    fn of_counts(counts: [u32; 2]) -> Self {
+        Self { counts: Counts::of_counts(counts), weights: counts.map(f64::from) }
+    }
+
+    fn is_empty(self) -> bool {
+        self.counts.is_empty()
+    }
+
+    fn add_leaf(self, builder: &mut ForestBuilder) -> Result<(), ScoringError> {
+        builder.leaf_weights(self.weights.map(|weight| weight as f32))
+    }
+
+    fn plus(self, other: Self) -> Self {
+        let weights = [self.weights[0] + other.weights[0], self.weights[1] + other.weights[1]];
+        Self { counts: self.counts.plus(other.counts), weights }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        let counts = self.counts.minus(other.counts);
+        // What is left of a class of which nothing is left is rounding.
+        let left = |class: usize| {
+            if counts.counts()[class] == 0 { 0.0 } else { self.weights[class] - other.weights[class] }
+        };
+        Self { counts, weights: [left(0), left(1)] }
+    }
+
+    fn counts(self) -> [u32; 2] {
+        self.counts.counts()
+    }
+
+    fn raw(self) -> [f64; 2] {
+        self.weights
+    }
+}
+
+/// Where a node's samples stand in the arrays of both classes.
+pub type Ranges = [Range<usize>; 2];
+
+/// The samples of one tree, or of a part of it.
+pub struct Samples<S> {
+    classes: [Vec<S>; 2],
+    /// Holds the right side while the left one moves up.
+    right: Vec<S>,
+}
+
+impl<S: Sample> Default for Samples<S> {
+    fn default() -> Self {
+        Self { classes: [Vec::new(), Vec::new()], right: Vec::new() }
+    }
+}
+
+impl<S: Sample> Samples<S> {
+    /// All entries, or `n_draws` of them with replacement; entries of weight zero are left out.
+    pub fn of(set: &TrainingSet, bootstrap: Option<(usize, &mut ChaCha8Rng)>) -> Self {
+        let mut counts = vec![[0u32; 2]; set.n_rows()];
+        let mut weights = vec![[0.0f64; 2]; if S::COUNTED { 0 } else { set.n_rows() }];
+        let mut take = |entry: usize| {
+            let (row, class) = (set.entries()[entry] as usize, usize::from(set.labels()[entry] == 1));
+            counts[row][class] += u32::from(set.weights()[entry] > 0.0);
+            if !S::COUNTED {
+                weights[row][class] += f64::from(set.weights()[entry]);
+            }
+        };
+        match bootstrap {
+            Some((n_draws, rng)) => (0..n_draws).for_each(|_| take(below(rng, set.n_entries()))),
+            None => (0..set.n_entries()).for_each(take),
+        }
+        let mut samples = Self::default();
+        for (row, counts) in counts.iter().enumerate() {
+            for class in 0..2 {
+                if counts[class] > 0 {
+                    let weight = if S::COUNTED { 0.0 } else { weights[row][class] };
+                    samples.classes[class].push(S::new(row as u32, counts[class], weight));
+                }
+            }
+        }
+        samples
+    }
+
+    pub fn all(&self) -> Ranges {
+        [0..self.classes[0].len(), 0..self.classes[1].len()]
+    }
+
+    pub fn of_class(&self, class: usize, ranges: &Ranges) -> &[S] {
+        &self.classes[class][ranges[class].clone()]
+    }
+
+    pub fn sum(&self, ranges: &Ranges) -> S::Sum {
+        let sum = |total, class| {
+            self.of_class(class, ranges).iter().fold(total, |sum: S::Sum, sample| sum.plus(sample.sum(class)))
+        };
+        sum(sum(S::Sum::default(), 0), 1)
+    }
+
+    /// Takes the samples of a node of another set over: negatives, then positives, the n-th to `place(n)`.
+    pub fn take_over(&mut self, other: &Samples<S>, ranges: &Ranges, place: impl Fn(usize) -> usize) {
+        let mut row = 0;
+        for class in 0..2 {
+            self.classes[class].clear();
+            for sample in other.of_class(class, ranges) {
+                self.classes[class].push(sample.moved_to(place(row) as u32));
+                row += 1;
+            }
+        }
+    }
+
+    /// Moves the samples that go left before the others, keeps the order on both sides, and returns both sides.
+    pub fn partition(&mut self, ranges: &Ranges, goes_left: impl Fn(usize) -> bool) -> [Ranges; 2] {
+        let middles = [0, 1].map(|class| self.partition_class(class, &ranges[class], &goes_left));
+        let side = |start: [usize; 2], end: [usize; 2]| [start[0]..end[0], start[1]..end[1]];
+        [side([ranges[0].start, ranges[1].start], middles), side(middles, [ranges[0].end, ranges[1].end])]
+    }
+
+    fn partition_class(&mut self, class: usize, range: &Range<usize>, goes_left: &impl Fn(usize) -> bool) -> usize {
+        let samples = &mut self.classes[class][range.clone()];
+        let Some(&first) = samples.first() else { return range.start };
+        if self.right.len() < samples.len() {
+            self.right.resize(samples.len(), first);
+        }
+        // Both sides are written and one counts: a branch would be guessed wrong every second time.
+        let (mut n_left, mut n_right) = (0, 0);
+        for at in 0..samples.len() {
+            let sample = samples[at];
+            let left = goes_left(sample.row());
+            samples[n_left] = sample;
+            self.right[n_right] = sample;
+            n_left += usize::from(left);
+            n_right += usize::from(!left);
+        }
+        samples[n_left..].copy_from_slice(&self.right[..n_right]);
+        range.start + n_left
+    }
+}
+
+/// A whole number below `n`: the upper half of a wide product, whose bias is below n / 2^64.
+pub fn below(rng: &mut ChaCha8Rng, n: usize) -> usize {
+    ((u128::from(rng.next_u64()) * n as u128) >> 64) as usize
+}
+
+/// A number in [0, 1).
+pub fn unit(rng: &mut ChaCha8Rng) -> f64 {
+    (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+}
