@@ -35,9 +35,10 @@ impl Storage {
         Storage::new(None, "")
     }
 
-    /// Bytes that the columns may take in memory: half of the budget, for their bins need room too.
+    /// Bytes that the columns may take in memory: a quarter of the budget, for while they are read the text and its numbers
+    /// stand beside them, and later their bins.
     pub fn room_of_columns(&self) -> Option<u64> {
-        self.budget.map(|budget| budget / 2)
+        self.budget.map(|budget| budget / 4)
     }
 
     /// Zeroed bytes: in memory while the budget lasts.

@@ -185,7 +185,7 @@ impl Builder {
             })
             .map_err(|error| self.storage.full(0, &error))?;
         self.n_rows += blocks.iter().map(|block| block.n_rows).sum::<usize>();
-        let held: usize = self.columns.iter().map(|column| column.items.len()).sum();
+        let held: usize = self.columns.iter().map(|column| column.items.capacity()).sum();
         if self.storage.room_of_columns().is_some_and(|room| held as u64 > room) { self.make_room() } else { Ok(()) }
     }
 
@@ -196,11 +196,13 @@ impl Builder {
         }
         let Some(file) = &self.moved else { return Ok(()) };
         for column in self.columns.iter_mut().filter(|column| !column.items.is_empty()) {
-            let items = std::mem::take(&mut column.items);
-            let segment = Segment { offset: self.moved_bytes, n_bytes: items.len(), encoding: column.encoding };
-            file.write_all_at(&items, segment.offset).map_err(|error| self.storage.full(items.len(), &error))?;
-            self.moved_bytes += items.len() as u64;
+            let n_bytes = column.items.len();
+            let segment = Segment { offset: self.moved_bytes, n_bytes, encoding: column.encoding };
+            file.write_all_at(&column.items, segment.offset).map_err(|error| self.storage.full(n_bytes, &error))?;
+            self.moved_bytes += n_bytes as u64;
             column.segments.push(segment);
+            // Emptied, not freed: the next items take the same bytes, and the heap does not fall apart.
+            column.items.clear();
         }
         Ok(())
     }
