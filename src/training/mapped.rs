@@ -81,8 +81,11 @@ impl Storage {
 /// Makes the file `len` bytes long, all of them on disk.
 fn reserve(file: &mut File, len: usize) -> std::io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
-    if fallocate(&*file, FallocateFlags::empty(), 0, len as u64).is_ok() {
-        return Ok(());
+    use rustix::io::Errno;
+    match fallocate(&*file, FallocateFlags::empty(), 0, len as u64) {
+        Ok(()) => return Ok(()),
+        Err(Errno::OPNOTSUPP) => {}
+        Err(error) => return Err(error.into()),
     }
     // A file system that reserves nothing in advance: written out, it holds its blocks too.
     let zeros = vec![0; len.min(1 << 20)];

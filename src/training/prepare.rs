@@ -119,7 +119,7 @@ mod tests {
         for feature in 0..3 {
             assert_eq!(set.is_nominal(feature), of_matrix.is_nominal(feature));
             assert_eq!(binned.bins(feature), of_matrix.binned(100).unwrap().bins(feature));
-            let codes = |binned: &BinnedMatrix| binned.by_column().column(feature)[..n_rows].to_vec();
+            let codes = |binned: &BinnedMatrix| binned.by_column().column(feature)[..binned.n_rows()].to_vec();
             assert_eq!(codes(&binned), codes(&of_matrix.binned(100).unwrap()));
         }
     }
