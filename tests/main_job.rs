@@ -377,6 +377,20 @@ fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
     }
 }
 
+/// A bundle whose forest was written before nodes knew their values loads for ever: it scores, but gives no reasons.
+#[test]
+fn a_bundle_of_leaf_values_still_scores() {
+    let case = Case::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundle_of_leaf_values");
+    let bundle = folder.to_string_lossy();
+    fs::write(case.path().join("rows.jsonl"), "{\"id\": 7, \"amount\": 49.5, \"card\": \"visa\"}\n").unwrap();
+    let answer = ok(case.path(), &["predict", "--bundle", &bundle, "rows.jsonl"]);
+    assert!(answer.starts_with("{\"id\":7,\"score\":"), "{answer}");
+    let output = fraudml(case.path(), &["predict", "--bundle", &bundle, "rows.jsonl", "--reasons", "2"]);
+    let expected = "error: this bundle holds no node values\nhint: train again\n";
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(2), expected));
+}
+
 /// A grid of some seconds.
 fn slow_grid(folder: &Path) {
     ok(folder, &["synth", "--rows", "3000", "--seed", "3", "--out", "data", "--quiet"]);
