@@ -507,6 +507,18 @@ fn a_cell_that_knows_neither_importance_nor_size_is_read() {
     }
     let document: serde_json::Value = serde_json::from_str(&ok(case.path(), &["evaluate", "--json"])).unwrap();
     assert!(document["leaderboard"]["rows"][0]["model_bytes"].is_null(), "{document:#}");
+/// A bundle whose forest was written before nodes knew their values loads for ever: it scores, but gives no reasons.
+#[test]
+fn a_bundle_of_leaf_values_still_scores() {
+    let case = Case::new();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundle_of_leaf_values");
+    let bundle = folder.to_string_lossy();
+    fs::write(case.path().join("rows.jsonl"), "{\"id\": 7, \"amount\": 49.5, \"card\": \"visa\"}\n").unwrap();
+    let answer = ok(case.path(), &["predict", "--bundle", &bundle, "rows.jsonl"]);
+    assert!(answer.starts_with("{\"id\":7,\"score\":"), "{answer}");
+    let output = fraudml(case.path(), &["predict", "--bundle", &bundle, "rows.jsonl", "--reasons", "2"]);
+    let expected = "error: this bundle holds no node values\nhint: train again\n";
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(2), expected));
 }
 
 /// A grid of some seconds.

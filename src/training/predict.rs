@@ -206,3 +206,81 @@ pub fn predict_json_lines(
     };
     lines.map(answer).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoring::bundle::Bundle;
+    use crate::scoring::model::forest::ForestBuilder;
+    use crate::training::progress::Silent;
+
+    /// A bundle over `amount` and `card` with a model of our own.
+    fn scorer(model: Model) -> Scorer {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/bundle_of_leaf_values");
+        let mut bundle = Bundle::load(&folder).expect("bundle");
+        assert_eq!(bundle.manifest.features, ["amount", "card"]);
+        bundle.model = model;
+        bundle.golden.records.clear();
+        Scorer::new(bundle).expect("scorer")
+    }
+
+    /// Half of all samples are frauds: of those whose amount is missing none, of the others three quarters. The card
+    /// says nothing.
+    fn forest() -> Forest {
+        let mut builder = ForestBuilder::new(2).unwrap();
+        builder.begin_tree().unwrap();
+        builder.split(0, f32::INFINITY, false).unwrap();
+        builder.split(1, f32::INFINITY, true).unwrap();
+        builder.leaf_counts([10, 30]).unwrap();
+        builder.leaf_counts([0, 0]).unwrap();
+        builder.leaf_counts([20, 0]).unwrap();
+        builder.build().unwrap()
+    }
+
+    const WANTED: [WantedReasons; 2] =
+        [WantedReasons { n: 2, by: Attribution::Path }, WantedReasons { n: 2, by: Attribution::Shap }];
+
+    #[test]
+    fn reasons_are_what_raised_the_score() {
+        let scorer = scorer(Model::Forest(forest()));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        let rows = "id,time,amount,card\n1,5,12.5,visa\n2,6,,visa\n";
+        crate::training::run_dir::write_atomic(&path, rows.as_bytes()).unwrap();
+        let lines =
+            "{\"id\": 1, \"amount\": 12.5, \"card\": \"visa\"}\n{\"id\": 2, \"amount\": null, \"card\": \"visa\"}\n";
+        for wanted in WANTED {
+            let explainer = Explainer::new(&scorer, wanted).unwrap();
+            let table = predict_csv(&scorer, Some(&explainer), &[&path], &Silent).unwrap();
+            // The root's value is 30 of 60; a known amount adds 0.25, a missing one takes 0.5 and is no reason.
+            assert_eq!(to_csv(&table, true), "id,score,is_fraud,reasons\n1,0.75,0,amount:0.25\n2,0.0,0,\n");
+            let answers = predict_json_lines(&scorer, Some(&explainer), lines, "rows.jsonl").unwrap();
+            let text = to_json_lines(&answers);
+            assert!(
+                text.lines().next().unwrap().ends_with("\"reasons\":[{\"feature\":\"amount\",\"contribution\":0.25}]}")
+            );
+            assert!(text.lines().nth(1).unwrap().ends_with("\"reasons\":[]}"), "{text}");
+            assert_eq!(answers.iter().map(ScoredRow::from).collect::<Vec<_>>(), table);
+        }
+        let plain = predict_json_lines(&scorer, None, lines, "rows.jsonl").unwrap();
+        let online = serde_json::to_string(&plain[0].prediction).unwrap();
+        assert_eq!(to_json_lines(&plain[..1]), online + "\n", "without reasons the online answer, byte for byte");
+    }
+
+    #[test]
+    fn only_forests_that_know_their_nodes_give_reasons() {
+        use crate::scoring::model::logistic::Logistic;
+        let mut builder = ForestBuilder::new(2).unwrap();
+        builder.begin_tree().unwrap();
+        builder.leaf(0.5).unwrap();
+        let old = Model::Forest(builder.build().unwrap());
+        let other = Model::Logistic(Logistic { coefficients: vec![1.0, 1.0], intercept: 0.0 });
+        for (model, expected) in [(old, "this bundle holds no node values"), (other, "reasons need a forest")] {
+            let scorer = scorer(model);
+            for wanted in WANTED {
+                let error = Explainer::new(&scorer, wanted).map(drop).unwrap_err();
+                assert!(error.message.starts_with(expected) && error.hint.is_some(), "{error:?}");
+            }
+        }
+    }
+}

@@ -27,7 +27,7 @@ const CODED_FEATURES: usize = 16;
 
 /// Made at most once; not part of what a forest is.
 #[derive(Debug, Clone, Default)]
-pub(super) struct RankedOnce(OnceLock<Option<Ranked>>);
+pub(super) struct RankedOnce(OnceLock<Option<Box<Ranked>>>);
 
 impl PartialEq for RankedOnce {
     fn eq(&self, _: &Self) -> bool {
@@ -43,7 +43,7 @@ impl Forest {
         if n_rows < MIN_ROWS || n_steps < self.n_features / 2 {
             return None;
         }
-        self.ranked.0.get_or_init(|| Ranked::of(self)).as_ref()
+        self.ranked.0.get_or_init(|| Ranked::of(self).map(Box::new)).as_deref()
     }
 }
 
