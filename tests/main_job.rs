@@ -507,6 +507,8 @@ fn a_cell_that_knows_neither_importance_nor_size_is_read() {
     }
     let document: serde_json::Value = serde_json::from_str(&ok(case.path(), &["evaluate", "--json"])).unwrap();
     assert!(document["leaderboard"]["rows"][0]["model_bytes"].is_null(), "{document:#}");
+}
+
 /// A bundle whose forest was written before nodes knew their values loads for ever: it scores, but gives no reasons.
 #[test]
 fn a_bundle_of_leaf_values_still_scores() {
