@@ -215,8 +215,8 @@ impl<T: Sum> Search<T> {
                 return T::of_counts(codes.map(|codes| count_up_to(codes, last)));
             }
             let mut sum = T::default();
-            for class in 0..2 {
-                for (&code, sample) in codes[class].iter().zip(node.classes[class]) {
+            for (class, codes) in codes.into_iter().enumerate() {
+                for (&code, sample) in codes.iter().zip(node.classes[class]) {
                     sum = if code <= last { sum.plus(sample.sum(class)) } else { sum };
                 }
             }
