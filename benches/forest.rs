@@ -15,12 +15,12 @@
 // A bench looks at the clock, prints, and writes where `forest.py` says.
 #![allow(clippy::disallowed_macros)]
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{BufReader, Read, Write};
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+
+mod inputs;
 
 use fraudml::bench::training_set;
 use fraudml::cli::config;
@@ -36,6 +36,7 @@ use fraudml::training::read;
 use fraudml::training::run_dir::{create_folder, write_atomic};
 use fraudml::training::seed::Seed;
 use fraudml::training::split::split;
+use inputs::{Error, Options, Rows, matrix, read_rows, resident_since_reset, status_bytes};
 use linfa::prelude::{Fit, Predict};
 use linfa::{Dataset, ParamGuard};
 use linfa_ensemble::{EnsembleLearnerParams, RandomForest};
@@ -48,34 +49,13 @@ use smartcore::ensemble::extra_trees_regressor::{ExtraTreesRegressor, ExtraTrees
 use smartcore::ensemble::random_forest_regressor::{RandomForestRegressor, RandomForestRegressorParameters};
 use smartcore::linalg::basic::matrix::DenseMatrix;
 
-type Error = Box<dyn std::error::Error>;
-
 fn main() -> Result<(), Error> {
-    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
-    let verb = words.next();
-    let mut options = BTreeMap::new();
-    while let Some(name) = words.next() {
-        options.insert(name.trim_start_matches("--").to_owned(), words.next().unwrap_or_default());
-    }
-    let options = Options(options);
+    let (verb, options) = Options::typed();
     match verb.as_deref() {
         Some("fit") => fit(&options),
         Some("prepare") => prepare_folder(&options),
         Some(other) => Err(format!("expected `fit`, `prepare` or nothing, found `{other}`").into()),
         None => all_on_made_data(),
-    }
-}
-
-struct Options(BTreeMap<String, String>);
-
-impl Options {
-    fn text(&self, name: &str) -> Result<&str, Error> {
-        Ok(self.0.get(name).ok_or_else(|| format!("expected --{name}"))?)
-    }
-
-    fn number(&self, name: &str) -> Result<usize, Error> {
-        let text = self.text(name)?;
-        Ok(text.parse().map_err(|_| format!("--{name}: expected a whole number, found `{text}`"))?)
     }
 }
 
@@ -86,28 +66,6 @@ struct Task<'a> {
     kind: SplitKind,
     trees: usize,
     seed: u64,
-}
-
-/// Rows in one block, and a label each.
-struct Rows {
-    n_features: usize,
-    values: Vec<f32>,
-    labels: Vec<u8>,
-}
-
-impl Rows {
-    fn n_rows(&self) -> usize {
-        self.labels.len()
-    }
-
-    fn into_matrix(self) -> (FeatureMatrix, Vec<u8>) {
-        (matrix(self.n_features, self.values), self.labels)
-    }
-}
-
-fn matrix(n_features: usize, values: Vec<f32>) -> FeatureMatrix {
-    let names: Vec<String> = (0..n_features).map(|feature| format!("x{feature}")).collect();
-    FeatureMatrix::new(names.into(), values)
 }
 
 fn fit(options: &Options) -> Result<(), Error> {
@@ -324,29 +282,6 @@ fn grow_linfa(task: Task, rows: Rows) -> Result<RandomForest<f32, usize>, Error>
     Ok(parameters.fit(&Dataset::new(x, labels))?)
 }
 
-/// The rows of a folder that are wanted, without ever holding the others.
-fn read_rows(folder: &Path, wanted: impl Fn(usize) -> bool) -> Result<Rows, Error> {
-    let meta: Value = serde_json::from_slice(&fs::read(folder.join("meta.json"))?)?;
-    let size = |name: &str| meta[name].as_u64().ok_or_else(|| format!("meta.json: expected `{name}`"));
-    let (n_rows, n_features) = (size("rows")? as usize, size("features")? as usize);
-    let all = fs::read(folder.join("y.u8"))?;
-    if all.len() != n_rows {
-        return Err(format!("y.u8: expected {n_rows} labels, found {}", all.len()).into());
-    }
-    let n_wanted = (0..n_rows).filter(|&row| wanted(row)).count();
-    let mut rows = Rows { n_features, values: Vec::with_capacity(n_wanted * n_features), labels: Vec::new() };
-    let mut file = BufReader::with_capacity(1 << 20, File::open(folder.join("x.f32"))?);
-    let mut bytes = vec![0; n_features * 4];
-    for (row, &label) in all.iter().enumerate() {
-        file.read_exact(&mut bytes)?;
-        if wanted(row) {
-            rows.values.extend(bytes.as_chunks::<4>().0.iter().map(|&number| f32::from_le_bytes(number)));
-            rows.labels.push(label);
-        }
-    }
-    Ok(rows)
-}
-
 /// Prepares raw files as `train` would for a final fit under the random protocol, and writes training and test rows in
 /// the order of the input.
 fn prepare_folder(options: &Options) -> Result<(), Error> {
@@ -407,17 +342,4 @@ fn all_on_made_data() -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Sets the highest resident memory back to what is resident now, which it returns.
-fn resident_since_reset() -> Option<u64> {
-    OpenOptions::new().write(true).open("/proc/self/clear_refs").ok()?.write_all(b"5").ok()?;
-    status_bytes("VmRSS:")
-}
-
-/// A figure of this process's status.
-fn status_bytes(name: &str) -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::training::config::Device;
 use crate::training::predict::Attribution;
 
 /// From raw, imbalanced transaction files to a verified serverless scoring service.
@@ -117,6 +118,32 @@ pub struct EdaArgs {
 pub struct TrainArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Where networks are trained [default: `models.mlp.device`, the processor]
+    #[arg(long, value_name = "DEVICE", value_enum)]
+    pub device: Option<DeviceArg>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceArg {
+    /// The processor
+    Cpu,
+    /// A CUDA GPU (builds with cargo feature `cuda`)
+    Cuda,
+    /// A GPU through Vulkan, Metal or DirectX (builds with cargo feature `wgpu`)
+    Wgpu,
+    /// The processor, by burn: the slow reference
+    Flex,
+}
+
+impl From<DeviceArg> for Device {
+    fn from(device: DeviceArg) -> Self {
+        match device {
+            DeviceArg::Cpu => Device::Cpu,
+            DeviceArg::Cuda => Device::Cuda,
+            DeviceArg::Wgpu => Device::Wgpu,
+            DeviceArg::Flex => Device::Flex,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -207,7 +234,7 @@ mod tests {
     fn overrides_and_narrowing_may_be_repeated() {
         let typed = "fraudml train -c a.yaml --set a=1 --set b=[1,2] --only raw,mlp --only x --threads 2 --json";
         let cli = Cli::try_parse_from(typed.split(' ')).expect("valid");
-        let Command::Train(TrainArgs { config }) = cli.command else { panic!("train, found {:?}", cli.command) };
+        let Command::Train(TrainArgs { config, .. }) = cli.command else { panic!("train, found {:?}", cli.command) };
         assert_eq!(config.set, ["a=1", "b=[1,2]"]);
         assert_eq!(config.only, ["raw", "mlp", "x"]);
         assert_eq!((cli.global.threads, cli.global.json), (Some(2), true));

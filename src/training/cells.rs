@@ -12,6 +12,7 @@ use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, ErrorKind, Result};
 
 use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
+use super::fit::mlp::WatchedCurves;
 use super::fit::{Learner, score_rows, score_set};
 use super::mapped::Storage;
 use super::prepare::{Prepared, prepare};
@@ -22,7 +23,7 @@ use super::rows::TrainingSet;
 use super::run::cpu_features;
 use super::run_dir::{CellStore, FrozenFit};
 use super::seed::Seed;
-use super::split::{Part, Split};
+use super::split::{Part, Split, set_aside};
 use super::table_file::Scores;
 use crate::scoring::bundle::sha256_hex;
 use crate::scoring::matrix::FeatureMatrix;
@@ -46,6 +47,9 @@ pub struct Cell {
     pub resampling: ResamplingReport,
     /// Mean training loss per epoch (mlp).
     pub losses: Vec<f64>,
+    /// Where early stopping watched rows set aside (mlp).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<WatchedCurves>,
     /// Share of each feature in the decrease of impurity; final fits of forests only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub importance: BTreeMap<String, f64>,
@@ -185,23 +189,37 @@ impl PartOfGrid<'_> {
         Seed::new(self.config.seed).derive(self.split.protocol.as_str(), part)
     }
 
-    fn missing<'c>(&'c self, case: &'c NamedCase) -> impl Iterator<Item = &'c NamedModel> {
+    /// Models of a case without their cell, of those that set so much aside.
+    fn missing<'c>(&'c self, case: &'c NamedCase, aside: Option<f64>) -> impl Iterator<Item = &'c NamedModel> {
         let models = self.config.models.iter().filter(|model| runs(model, case));
+        let models = models.filter(move |model| model.model.set_aside() == aside);
         models.filter(|model| !self.store.has(&self.key(case, model)))
     }
 
+    /// Models that set rows aside have a preparation of their own, for it must not see these rows.
     fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
+        let mut shares: Vec<Option<f64>> = self.config.models.iter().map(|model| model.model.set_aside()).collect();
+        shares.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        shares.dedup();
+        shares.into_iter().try_for_each(|aside| self.fit_models(aside, timings))
+    }
+
+    fn fit_models(&self, aside: Option<f64>, timings: &mut Vec<Timing>) -> Result<()> {
         let cases: Vec<&NamedCase> =
-            self.config.imbalance.iter().filter(|case| self.missing(case).next().is_some()).collect();
+            self.config.imbalance.iter().filter(|case| self.missing(case, aside).next().is_some()).collect();
         if cases.is_empty() {
             return Ok(());
         }
         let (train, held_out) = self.split.rows(self.part);
+        let apart = aside.map(|share| set_aside(self.split.protocol, train, share, self.seed())).transpose()?;
+        let (train, watched) = apart.as_ref().map_or((train, None), |(train, watched)| (train, Some(watched)));
         let prepared = prepare(&self.config.preprocess, train, held_out, self.storage)?;
+        let watched = watched.map(|rows| prepared.watched(rows)).transpose()?;
         for case in cases {
             let seed = self.seed().derive(&format!("case {}", case.name), 0);
             let (set, report) = resample(&case.case, &prepared.train, seed, self.progress)?;
-            for model in self.missing(case) {
+            let set = set.watching(watched.clone());
+            for model in self.missing(case, aside) {
                 if self.progress.interrupted() {
                     return Err(Error::interrupted());
                 }
@@ -254,6 +272,7 @@ impl PartOfGrid<'_> {
             train_recall: recall_at_half(prepared.train.labels(), &train_scores),
             resampling: resampling.clone(),
             losses: fitted.losses,
+            watched: fitted.watched,
             importance: shares.collect(),
             out_of_bag,
             out_of_bag_undefined,

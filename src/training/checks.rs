@@ -4,11 +4,13 @@
 use super::cells::{PlannedCell, plan};
 use super::config::{Case, Config, ModelConfig, NamedCase};
 use super::error::{Error, Result};
+use super::fit::mlp::check_device;
 use super::progress::Progress;
 use super::read::ReadData;
 use super::resample::{LIMIT_HOURS, estimate};
 use super::run_dir::CellStore;
-use super::split::{Part, Split};
+use super::seed::Seed;
+use super::split::{Part, Split, set_aside};
 
 /// Fails cheaply what would fail late, and says what the slow cases will cost.
 pub fn before_fitting(
@@ -27,7 +29,32 @@ pub fn before_fitting(
         };
         check_neighbours(named, splits, &unfinished, progress)?;
     }
+    check_networks(config, splits, &missing)?;
     if missing.is_empty() { Ok(()) } else { check_memory(config, data, splits, progress) }
+}
+
+/// Devices that are there, and both classes on both sides of what early stopping sets aside.
+fn check_networks(config: &Config, splits: &[Split], missing: &[PlannedCell]) -> Result<()> {
+    for named in &config.models {
+        let ModelConfig::Mlp(mlp) = &named.model else { continue };
+        let unfinished: Vec<&PlannedCell> = missing.iter().filter(|cell| cell.model == named.name).collect();
+        if unfinished.is_empty() {
+            continue;
+        }
+        check_device(mlp.device)?;
+        let Some(share) = named.model.set_aside() else { continue };
+        for split in splits {
+            let protocol = split.protocol.as_str();
+            let is_unfinished =
+                |part: Part| unfinished.iter().any(|cell| cell.protocol == protocol && cell.part == part.to_string());
+            for part in split.parts().filter(|&part| is_unfinished(part)) {
+                set_aside(split.protocol, split.rows(part).0, share, Seed::new(config.seed)).map_err(|error| {
+                    Error { message: format!("{protocol} {part}: {}", error.message), ..error }
+                })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_neighbours(

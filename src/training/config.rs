@@ -29,6 +29,17 @@ pub struct Config {
     pub output: OutputConfig,
 }
 
+impl Config {
+    /// Trains every network on this device.
+    pub fn train_on(&mut self, device: Device) {
+        for named in &mut self.models {
+            if let ModelConfig::Mlp(mlp) = &mut named.model {
+                mlp.device = device;
+            }
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataConfig {
     /// The first is the left table; the others are joined to it in order.
@@ -195,6 +206,14 @@ impl ModelConfig {
             ModelConfig::Logistic => ModelKind::Logistic,
         }
     }
+
+    /// The share of the training rows that this model sets aside to watch, if any.
+    pub fn set_aside(&self) -> Option<f64> {
+        match self {
+            ModelConfig::Mlp(mlp) => mlp.early_stopping.map(|stopping| stopping.share),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -297,16 +316,108 @@ pub enum Criterion {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MlpConfig {
     pub hidden: Vec<usize>,
-    /// After each hidden layer, in [0, 1).
-    pub dropout: f64,
+    /// In [0, 1), after each hidden layer: one share for all of them, or one each.
+    pub dropout: Vec<f64>,
+    /// Whether the sums of hidden layers are normalised.
+    pub batch_norm: bool,
     pub epochs: usize,
     pub batch: usize,
+    pub optimizer: Optimizer,
     pub learning_rate: f64,
+    pub schedule: Schedule,
+    /// The largest global norm of a gradient.
+    pub clip_norm: Option<f64>,
+    /// What a positive row's loss is multiplied by, beside its sample weight.
+    pub pos_weight: Option<f64>,
+    pub early_stopping: Option<EarlyStopping>,
+    pub device: Device,
 }
 
 impl Default for MlpConfig {
     fn default() -> Self {
-        Self { hidden: vec![500, 256, 256], dropout: 0.2, epochs: 90, batch: 1024, learning_rate: 0.001 }
+        Self {
+            hidden: vec![500, 256, 256],
+            dropout: vec![0.2],
+            batch_norm: false,
+            epochs: 90,
+            batch: 1024,
+            optimizer: Optimizer::Adam,
+            learning_rate: 0.001,
+            schedule: Schedule::Constant,
+            clip_norm: None,
+            pos_weight: None,
+            early_stopping: None,
+            device: Device::Cpu,
+        }
+    }
+}
+
+impl MlpConfig {
+    /// The share dropped after a hidden layer.
+    pub fn dropout_after(&self, hidden: usize) -> f64 {
+        self.dropout.get(hidden).or(self.dropout.first()).copied().unwrap_or(0.0)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Optimizer {
+    Adam,
+    /// Decay beside the gradient, times the learning rate.
+    #[serde(rename = "adamw")]
+    AdamW { weight_decay: f64 },
+}
+
+/// How the learning rate goes down over all steps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    Constant,
+    /// Half a cosine, to 0.
+    Cosine,
+    /// A line, to 0.
+    Linear,
+}
+
+/// Rows are set aside before anything is fitted on the others; the best epoch on them is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct EarlyStopping {
+    /// Of the training rows, in (0, 0.5].
+    pub share: f64,
+    /// Epochs without a better one, after which training stops.
+    pub patience: usize,
+    pub by: WatchBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchBy {
+    AveragePrecision,
+    Loss,
+}
+
+/// Where a network is trained; each has its own bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// The hand-written step.
+    Cpu,
+    /// burn on the processor: slower, the reference of the hand-written step.
+    Flex,
+    /// burn on CUDA (cargo feature `cuda`).
+    Cuda,
+    /// burn on Vulkan, Metal or DirectX (cargo feature `wgpu`).
+    Wgpu,
+}
+
+impl Device {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Flex => "flex",
+            Device::Cuda => "cuda",
+            Device::Wgpu => "wgpu",
+        }
     }
 }
 

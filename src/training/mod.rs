@@ -7,6 +7,7 @@ pub mod pipeline;
 
 pub mod config;
 pub mod error;
+pub mod gemm;
 pub mod mapped;
 pub mod progress;
 pub mod rows;

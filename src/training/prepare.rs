@@ -2,11 +2,13 @@
 //!
 //! No value is computed yet: learners ask for columns, bins or a matrix, and rows are scored in blocks that come and go.
 
+use std::sync::Arc;
+
 use super::config::PreprocessConfig;
 use super::error::Result;
 use super::fit::preprocessor::fit;
 use super::mapped::Storage;
-use super::rows::{HeldOutRows, TrainRows, TrainingSet};
+use super::rows::{HeldOutRows, TrainRows, TrainingSet, Watched, WatchedRows};
 use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::preprocessor::{PreparedColumns, Preprocessor};
 
@@ -39,6 +41,14 @@ impl HeldOutMatrix {
     }
 }
 
+impl Prepared {
+    /// Rows that early stopping watches, prepared as all others.
+    pub fn watched(&self, rows: &WatchedRows) -> Result<Arc<Watched>> {
+        let matrix = self.preprocessor.bind(rows.table())?.matrix(rows.rows());
+        Ok(Arc::new(Watched { matrix, labels: rows.labels() }))
+    }
+}
+
 /// Fits on `train` alone.
 pub fn prepare(
     config: &PreprocessConfig,
@@ -61,8 +71,6 @@ pub fn prepare(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::scoring::model::Model;
     use crate::scoring::model::logistic::Logistic;

@@ -53,6 +53,21 @@ pub struct HeldOutRows {
     rows: Arc<[u32]>,
 }
 
+/// Rows that left the training rows before anything was fitted: early stopping looks at them and at nothing else. They are
+/// made of [`TrainRows`] alone, and there is no way back.
+#[derive(Debug, Clone)]
+pub struct WatchedRows {
+    dataset: Arc<Dataset>,
+    rows: Arc<[u32]>,
+}
+
+/// Watched rows, prepared by what was fitted without them.
+#[derive(Debug)]
+pub struct Watched {
+    pub(in crate::training) matrix: FeatureMatrix,
+    pub(in crate::training) labels: Vec<u8>,
+}
+
 macro_rules! row_view {
     ($view:ident) => {
         impl $view {
@@ -82,8 +97,14 @@ macro_rules! row_view {
 }
 row_view!(TrainRows);
 row_view!(HeldOutRows);
+row_view!(WatchedRows);
 
 impl TrainRows {
+    /// The same dataset's rows to fit on and to watch; together they are these rows.
+    pub(in crate::training) fn set_aside(&self, fit: Vec<u32>, watched: Vec<u32>) -> (TrainRows, WatchedRows) {
+        (TrainRows::new(self.dataset.clone(), fit), WatchedRows::new(self.dataset.clone(), watched))
+    }
+
     pub(in crate::training) fn dataset(&self) -> &Dataset {
         &self.dataset
     }
@@ -147,6 +168,7 @@ pub struct TrainingSet {
     entries: Vec<u32>,
     labels: Vec<u8>,
     weights: Vec<f32>,
+    watched: Option<Arc<Watched>>,
 }
 
 impl TrainingSet {
@@ -164,7 +186,7 @@ impl TrainingSet {
 
     fn with(distinct: impl Into<Arc<DistinctRows>>, entries: Vec<u32>, labels: Vec<u8>, weights: Vec<f32>) -> Self {
         assert!(entries.len() == labels.len() && entries.len() == weights.len(), "one label and weight per entry");
-        Self { distinct: distinct.into(), entries, labels, weights }
+        Self { distinct: distinct.into(), entries, labels, weights, watched: None }
     }
 
     /// Every row of the matrix once, with weight 1. Crate-wide for the benches' door, which normal builds do not have.
@@ -196,6 +218,15 @@ impl TrainingSet {
     pub(in crate::training) fn with_matrix(&self, matrix: FeatureMatrix, labels: Vec<u8>, weights: Vec<f32>) -> Self {
         let distinct = DistinctRows::of_matrix(Arc::new(matrix), self.distinct.storage.clone());
         Self::with(distinct, (0..labels.len() as u32).collect(), labels, weights)
+    }
+
+    /// The same set, and rows for early stopping to watch.
+    pub(in crate::training) fn watching(self, watched: Option<Arc<Watched>>) -> Self {
+        TrainingSet { watched, ..self }
+    }
+
+    pub fn watched(&self) -> Option<&Watched> {
+        self.watched.as_deref()
     }
 
     /// The distinct rows as a matrix, made when first asked for and shared from then on. Forests do without.

@@ -11,7 +11,7 @@ use rand::seq::SliceRandom;
 
 use super::config::{Protocol, SplitConfig};
 use super::error::{Error, Result};
-use super::rows::{Dataset, HeldOutRows, TrainRows};
+use super::rows::{Dataset, HeldOutRows, TrainRows, WatchedRows};
 use super::seed::Seed;
 
 /// One protocol's rows.
@@ -97,6 +97,46 @@ pub fn split(dataset: &Arc<Dataset>, config: &SplitConfig, protocol: Protocol, s
         train: TrainRows::new(dataset.clone(), train),
         test: HeldOutRows::new(dataset.clone(), test),
     })
+}
+
+/// Sets rows aside for early stopping to watch, before anything is fitted: under `temporal` the latest share, equal times
+/// staying with the rows that are fitted on; under `random` a share of each class. Error: a side of one class.
+pub fn set_aside(protocol: Protocol, train: &TrainRows, share: f64, seed: Seed) -> Result<(TrainRows, WatchedRows)> {
+    let (fit, watched): (Rows, Rows) = match (protocol, &train.dataset().times) {
+        (Protocol::Temporal, Some(times)) => {
+            let (rows, time_at) = (train.rows(), |at: usize| times[train.rows()[at] as usize]);
+            let mut n_fit = rows.len() - (rows.len() as f64 * share).round() as usize;
+            while n_fit > 0 && n_fit < rows.len() && time_at(n_fit) == time_at(n_fit - 1) {
+                n_fit += 1;
+            }
+            (rows[..n_fit].to_vec(), rows[n_fit..].to_vec())
+        }
+        _ => {
+            let mut watched = Rows::new();
+            for class in [0u8, 1] {
+                let labelled = train.rows().iter().zip(train.labels()).filter(|(_, label)| *label == class);
+                let mut rows: Rows = labelled.map(|(&row, _)| row).collect();
+                rows.shuffle(&mut seed.derive("set aside", u64::from(class)).rng());
+                rows.truncate((rows.len() as f64 * share).round() as usize);
+                watched.extend(rows);
+            }
+            watched.sort_unstable();
+            let (watched, fit) = train.rows().iter().partition(|row| watched.binary_search(row).is_ok());
+            (fit, watched)
+        }
+    };
+    let labels = &train.dataset().labels;
+    for (side, rows) in [("fitted on", &fit), ("set aside", &watched)] {
+        let n_positives = rows.iter().filter(|&&row| labels[row as usize] == 1).count();
+        if n_positives == 0 || n_positives == rows.len() {
+            let found = rows.len();
+            return Err(Error::permanent(format!(
+                "early stopping: expected both classes in the rows {side}, found {n_positives} positive of {found}"
+            ))
+            .hint("use another `early_stopping.share`, fewer folds (`split.folds`), or more data"));
+        }
+    }
+    Ok(train.set_aside(fit, watched))
 }
 
 type Rows = Vec<u32>;
@@ -228,6 +268,34 @@ mod tests {
             split.folds.last().unwrap().fit.n_rows() + split.folds.last().unwrap().held_out.n_rows(),
             split.train.n_rows()
         );
+    }
+
+    #[test]
+    fn rows_set_aside_are_the_latest_or_a_share_of_each_class() {
+        let dataset = dataset(1000, 10, |row| -((row / 7) as f64));
+        let times = dataset.times.clone().unwrap();
+        for protocol in [Protocol::Random, Protocol::Temporal] {
+            let split = split(&dataset, &config(4), protocol, Seed::new(1)).unwrap();
+            let (fit, watched) = set_aside(protocol, &split.train, 0.1, Seed::new(2)).unwrap();
+            let mut all: Vec<u32> = fit.rows().iter().chain(watched.rows()).copied().collect();
+            let mut expected = split.train.rows().to_vec();
+            all.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(all, expected);
+            let bounds = |rows: &[u32]| {
+                let times = rows.iter().map(|&row| times[row as usize]);
+                (times.clone().fold(f64::MAX, f64::min), times.fold(f64::MIN, f64::max))
+            };
+            match protocol {
+                Protocol::Temporal => assert!(bounds(fit.rows()).1 < bounds(watched.rows()).0),
+                Protocol::Random => assert_eq!((watched.n_rows(), watched.labels().iter().filter(|&&y| y == 1).count()), (80, 8)),
+            }
+            let (again, _) = set_aside(protocol, &split.train, 0.1, Seed::new(2)).unwrap();
+            assert_eq!(again.rows(), fit.rows());
+        }
+        let split = split(&dataset, &config(4), Protocol::Random, Seed::new(1)).unwrap();
+        let error = set_aside(Protocol::Random, &split.train, 0.001, Seed::new(2)).unwrap_err();
+        assert_eq!(error.message, "early stopping: expected both classes in the rows set aside, found 0 positive of 1");
     }
 
     #[test]

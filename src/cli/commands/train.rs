@@ -10,7 +10,10 @@ use crate::training::pipeline::{self, Trained};
 use crate::training::{explore, report};
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
-    let loaded = load(&args.config)?;
+    let mut loaded = load(&args.config)?;
+    if let Some(device) = args.device {
+        loaded.config.train_on(device.into());
+    }
     let progress = context.progress()?;
     let trained = pipeline::train(&loaded.config, &show::yaml(&loaded.config, None), &progress)?;
     say(&trained, context)

@@ -3,11 +3,13 @@
 use std::ops::Bound::{Excluded, Included};
 
 use super::kinds::{Vocabulary, entries};
+use super::problem::Place;
 use super::section::Section;
 use super::values::{Read, Refusal, choice, flag, list, nullable, number, whole};
-use super::yaml::Node;
+use super::yaml::{Node, Value};
 use crate::training::config::{
-    CategoricalSplits, Criterion, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig, NamedModel,
+    CategoricalSplits, Criterion, Device, EarlyStopping, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig,
+    NamedModel, Optimizer, Schedule, WatchBy,
 };
 
 pub(super) const MODELS: Vocabulary = Vocabulary {
@@ -22,6 +24,19 @@ pub(super) const CRITERIA: [(&str, Criterion); 2] = [("gini", Criterion::Gini), 
 pub(super) const CATEGORICAL_SPLITS: [(&str, CategoricalSplits); 2] =
     [("ordered", CategoricalSplits::Ordered), ("subset", CategoricalSplits::Subset)];
 
+/// Whether it is AdamW.
+pub(super) const OPTIMIZERS: [(&str, bool); 2] = [("adam", false), ("adamw", true)];
+
+pub(super) const SCHEDULES: [(&str, Schedule); 3] =
+    [("constant", Schedule::Constant), ("cosine", Schedule::Cosine), ("linear", Schedule::Linear)];
+
+pub(super) const WATCHED: [(&str, WatchBy); 2] =
+    [("average-precision", WatchBy::AveragePrecision), ("loss", WatchBy::Loss)];
+
+pub(super) const DEVICES: [(&str, Device); 4] =
+    [("cpu", Device::Cpu), ("cuda", Device::Cuda), ("wgpu", Device::Wgpu), ("flex", Device::Flex)];
+
+const MOST_LAYERS: usize = 16;
 const MOST: u64 = 1_000_000;
 const MOST_ROWS: u64 = u32::MAX as u64;
 
@@ -93,16 +108,67 @@ fn max_samples(node: &Node) -> Read<MaxSamples> {
 
 fn mlp(settings: &mut Section) -> MlpConfig {
     let usual = MlpConfig::default();
-    let hidden = list("a list of layer widths", 16, whole(1..=65_536));
+    let hidden = list("a list of layer widths", MOST_LAYERS, whole(1..=65_536));
+    let hidden = settings.value("hidden", usual.hidden, hidden);
+    let positive = || nullable(number(Excluded(0.0), Included(1e9)));
     let mlp = MlpConfig {
-        hidden: settings.value("hidden", usual.hidden, hidden),
-        dropout: settings.value("dropout", usual.dropout, number(Included(0.0), Excluded(1.0))),
+        dropout: settings.value("dropout", usual.dropout, |node| dropout(node, hidden.len())),
+        batch_norm: settings.value("batch_norm", usual.batch_norm, flag),
         epochs: settings.value("epochs", usual.epochs, whole(1..=MOST)),
         batch: settings.value("batch", usual.batch, whole(1..=MOST)),
+        optimizer: optimizer(settings),
         learning_rate: settings.value("learning_rate", usual.learning_rate, number(Excluded(0.0), Included(10.0))),
+        schedule: settings.value("schedule", usual.schedule, choice(&SCHEDULES, &["step", "one-cycle"])),
+        clip_norm: settings.value("clip_norm", usual.clip_norm, positive()),
+        pos_weight: settings.value("pos_weight", usual.pos_weight, positive()),
+        early_stopping: early_stopping(settings),
+        device: settings.value("device", usual.device, choice(&DEVICES, &["rocm"])),
+        hidden,
     };
-    for key in ["early_stopping", "weight_decay", "optimizer", "activation"] {
-        settings.only(key, "null");
-    }
+    settings.only("activation", "null");
     mlp
+}
+
+/// `0.2` after each hidden layer, or a list of one share for each.
+fn dropout(node: &Node, n_hidden: usize) -> Read<Vec<f64>> {
+    let share = number(Included(0.0), Excluded(1.0));
+    if !matches!(node.value, Value::List(_)) {
+        return share(node).map(|share| vec![share]);
+    }
+    let shares = list("a list of shares", MOST_LAYERS, share)(node)?;
+    match shares.len() {
+        found if found == n_hidden => Ok(shares),
+        found => Err(Refusal::new(format!("expected one share for each of {n_hidden} hidden layers, found {found}"))),
+    }
+}
+
+fn optimizer(settings: &mut Section) -> Optimizer {
+    let is_adamw = settings.value("optimizer", false, choice(&OPTIMIZERS, &["sgd"]));
+    let decay = settings.value("weight_decay", None, nullable(number(Included(0.0), Excluded(1.0))));
+    match (is_adamw, decay) {
+        (true, decay) => Optimizer::AdamW { weight_decay: decay.unwrap_or(0.01) },
+        (false, None) => Optimizer::Adam,
+        (false, Some(_)) => {
+            let refusal = Refusal::new("`adam` has no decay of weights");
+            settings.refuse("weight_decay", refusal.hint("set `optimizer: adamw`, or leave `weight_decay` out"));
+            Optimizer::Adam
+        }
+    }
+}
+
+/// Null: off. A mapping, `{}` at least: on.
+fn early_stopping(settings: &mut Section) -> Option<EarlyStopping> {
+    let entry = settings.entry("early_stopping");
+    settings.resolve("early_stopping", entry.map_or(Place::Default, |entry| entry.value.place));
+    if entry.is_none_or(|entry| entry.value.is_null()) {
+        return None;
+    }
+    let mut section = settings.section("early_stopping");
+    let stopping = EarlyStopping {
+        share: section.value("share", 0.1, number(Excluded(0.0), Included(0.5))),
+        patience: section.value("patience", 10, whole(1..=MOST)),
+        by: section.value("by", WatchBy::AveragePrecision, choice(&WATCHED, &[])),
+    };
+    section.finish();
+    Some(stopping)
 }

@@ -108,7 +108,9 @@ impl<'t> Section<'t> {
 
     /// What stands at `key`, if anything does.
     pub fn entry(&mut self, key: &'static str) -> Option<&'t Entry> {
-        self.asked.push(key);
+        if self.asked.last() != Some(&key) {
+            self.asked.push(key);
+        }
         self.entries.iter().find(|entry| entry.key == key)
     }
 

@@ -3,14 +3,14 @@
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
-use super::models::{CATEGORICAL_SPLITS, CRITERIA};
+use super::models::{CATEGORICAL_SPLITS, CRITERIA, OPTIMIZERS, SCHEDULES, WATCHED};
 use super::policy::{MEASURES, in_units};
 use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
 use super::{data::ROLES, imbalance::REMOVED};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    Balance, Case, ClassWeights, Config, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig, Origins,
-    ThresholdPolicy,
+    Balance, Case, ClassWeights, Config, EarlyStopping, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig,
+    Optimizer, Origins, ThresholdPolicy,
 };
 
 /// The YAML of a config; with `origins`, each value is followed by `# default`, `# line 12` or `# --set`.
@@ -199,12 +199,29 @@ fn forest_settings(forest: &ForestConfig) -> Settings {
 }
 
 fn mlp_settings(mlp: &MlpConfig) -> Settings {
+    let optional = |value: Option<f64>| value.map_or("null".to_owned(), decimal);
+    let weight_decay = match mlp.optimizer {
+        Optimizer::Adam => None,
+        Optimizer::AdamW { weight_decay } => Some(weight_decay),
+    };
+    let stopping = |stopping: EarlyStopping| {
+        let EarlyStopping { share, patience, by } = stopping;
+        format!("{{ share: {}, patience: {patience}, by: {} }}", decimal(share), word(&WATCHED, by))
+    };
     vec![
         ("hidden", format!("{:?}", mlp.hidden)),
-        ("dropout", decimal(mlp.dropout)),
+        ("dropout", if let [share] = mlp.dropout[..] { decimal(share) } else { format!("{:?}", mlp.dropout) }),
+        ("batch_norm", mlp.batch_norm.to_string()),
         ("epochs", mlp.epochs.to_string()),
         ("batch", mlp.batch.to_string()),
+        ("optimizer", word(&OPTIMIZERS, weight_decay.is_some()).to_owned()),
+        ("weight_decay", optional(weight_decay)),
         ("learning_rate", decimal(mlp.learning_rate)),
+        ("schedule", word(&SCHEDULES, mlp.schedule).to_owned()),
+        ("clip_norm", optional(mlp.clip_norm)),
+        ("pos_weight", optional(mlp.pos_weight)),
+        ("early_stopping", mlp.early_stopping.map_or("null".to_owned(), stopping)),
+        ("device", mlp.device.as_str().to_owned()),
     ]
 }
 

@@ -27,6 +27,8 @@ pub struct Fitted {
     pub model: Model,
     /// Mean training loss per epoch; empty where there are no epochs.
     pub losses: Vec<f64>,
+    /// Early stopping's view of its epochs.
+    pub watched: Option<mlp::WatchedCurves>,
     /// Share of each feature in the decrease of impurity; empty for all but forests.
     pub impurity_importance: Vec<f64>,
     /// Per row of the set's matrix, the score of the trees that did not draw it, NaN where all did; empty unless a
@@ -36,7 +38,7 @@ pub struct Fitted {
 
 impl Fitted {
     fn of(model: Model) -> Fitted {
-        Fitted { model, losses: Vec::new(), impurity_importance: Vec::new(), out_of_bag: Vec::new() }
+        Fitted { model, losses: Vec::new(), watched: None, impurity_importance: Vec::new(), out_of_bag: Vec::new() }
     }
 }
 
@@ -57,8 +59,8 @@ impl Learner for ModelConfig {
                 forest::grow(config, forest::SplitKind::Random, set, seed, progress)?.into()
             }
             ModelConfig::Mlp(config) => {
-                let (mlp, losses) = mlp::train(config, set, seed, progress)?;
-                Fitted { losses, ..Fitted::of(Model::Mlp(mlp)) }
+                let mlp::Trained { mlp, losses, watched } = mlp::train(config, set, seed, progress)?;
+                Fitted { losses, watched, ..Fitted::of(Model::Mlp(mlp)) }
             }
             ModelConfig::Logistic => Fitted::of(Model::Logistic(logistic::train(set, progress)?)),
         })
