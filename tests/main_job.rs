@@ -378,6 +378,54 @@ fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
 }
 
 /// A document of the only run.
+#[test]
+fn early_stopping_watches_rows_set_aside() {
+    let case = Case::new();
+    let network = |share: f64| {
+        format!("  mlp: {{ hidden: [8], epochs: 40, early_stopping: {{ share: {share}, patience: 2, by: loss }} }}\n")
+    };
+    case.config(&network(0.3));
+    ok(case.path(), &["train", "--config", "c.yaml", "--set", "models.mlp.learning_rate=0.1"]);
+    let cells = files(&case.path().join("experiments/cells"));
+    let cells = cells.iter().filter(|(path, _)| path.ends_with("cell.json"));
+    let cells: Vec<serde_json::Value> = cells.map(|(_, bytes)| serde_json::from_slice(bytes).unwrap()).collect();
+    assert_eq!(cells.len(), 9);
+    for cell in &cells {
+        let watched = &cell["watched"];
+        if cell["model"] != "mlp" {
+            assert!(watched.is_null());
+            continue;
+        }
+        let n_epochs = cell["losses"].as_array().unwrap().len();
+        let best = watched["best_epoch"].as_u64().unwrap() as usize;
+        assert!(n_epochs == 40 || n_epochs == best + 2, "{watched}");
+        assert_eq!(watched["losses"].as_array().unwrap().len(), n_epochs);
+        // 48 training rows, of which each fold fits 24.
+        let (n_fit, n_watched) = if cell["part"] == "final" { (34, 14) } else { (17, 7) };
+        assert_eq!(watched["n_rows"], n_watched);
+        assert_eq!(cell["resampling"]["rows_before"], n_fit, "{}", cell["resampling"]);
+    }
+    assert!(files(&case.path().join("reports")).keys().any(|path| path.ends_with("watched.svg")));
+
+    let case = Case::new();
+    case.config(&network(0.01));
+    case.refused(
+        "error: random fold-0: early stopping: expected both classes in the rows set aside, found 0 positive of 0\n\
+         hint: use another `early_stopping.share`, fewer folds (`split.folds`), or more data",
+    );
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_before_the_run() {
+    let case = Case::new();
+    case.config("  mlp: { hidden: [8], epochs: 1 }\n");
+    let output = fraudml(case.path(), &["train", "--config", "c.yaml", "--device", "cuda"]);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(matches!(output.status.code(), Some(1 | 2)) && stderr.starts_with("error: device `cuda`: "), "{stderr}");
+    assert!(stderr.contains("hint: "));
+    ok(case.path(), &["train", "--config", "c.yaml", "--device", "flex"]);
+}
+
 fn of_run(folder: &Path, file: &str) -> serde_json::Value {
     let found = files(&folder.join("experiments"));
     let mut of_name = found.iter().filter(|(path, _)| path.ends_with(file));

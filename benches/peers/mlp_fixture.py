@@ -18,7 +18,7 @@ def main():
     layers = [torch.nn.Linear(*pair) for pair in zip(WIDTHS, WIDTHS[1:])]
     arrays = {}
     for depth, layer in enumerate(layers):
-        # Larger than at the start of training: scores shall spread over (0, 1).
+        # Larger than at the start: scores shall spread over (0, 1).
         layer.weight.data *= 3
         arrays[f"layer{depth}.weight"] = layer.weight.data.T.contiguous()
         arrays[f"layer{depth}.bias"] = layer.bias.data
@@ -27,6 +27,8 @@ def main():
     with torch.inference_mode():
         for layer in layers[:-1]:
             units = torch.relu(layer(units))
+        # Half of the scores above 0.5.
+        layers[-1].bias -= layers[-1](units).median()
         arrays["scores"] = torch.sigmoid(layers[-1](units)).flatten()
     header, data = {}, b""
     for name, array in sorted(arrays.items()):

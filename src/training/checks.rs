@@ -48,9 +48,8 @@ fn check_networks(config: &Config, splits: &[Split], missing: &[PlannedCell]) ->
             let is_unfinished =
                 |part: Part| unfinished.iter().any(|cell| cell.protocol == protocol && cell.part == part.to_string());
             for part in split.parts().filter(|&part| is_unfinished(part)) {
-                set_aside(split.protocol, split.rows(part).0, share, Seed::new(config.seed)).map_err(|error| {
-                    Error { message: format!("{protocol} {part}: {}", error.message), ..error }
-                })?;
+                set_aside(split.protocol, split.rows(part).0, share, Seed::new(config.seed))
+                    .map_err(|error| Error { message: format!("{protocol} {part}: {}", error.message), ..error })?;
             }
         }
     }

@@ -365,7 +365,9 @@ pub enum Optimizer {
     Adam,
     /// Decay beside the gradient, times the learning rate.
     #[serde(rename = "adamw")]
-    AdamW { weight_decay: f64 },
+    AdamW {
+        weight_decay: f64,
+    },
 }
 
 /// How the learning rate goes down over all steps.

@@ -182,6 +182,11 @@ mod tests {
     #[test]
     #[should_panic(expected = "shapes fit")]
     fn shapes_that_do_not_fit_are_a_bug() {
-        multiply(ViewMut::row_major(&mut [0.0; 4], 2, 2), View::row_major(&[0.0; 4], 2, 2), View::row_major(&[0.0; 6], 3, 2), false);
+        multiply(
+            ViewMut::row_major(&mut [0.0; 4], 2, 2),
+            View::row_major(&[0.0; 4], 2, 2),
+            View::row_major(&[0.0; 6], 3, 2),
+            false,
+        );
     }
 }

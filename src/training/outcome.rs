@@ -48,7 +48,8 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
         let (row, last) = row(&cells, run.file.limits)?;
         if !last.losses.is_empty() {
             let (protocol, model, case) = (row.protocol.clone(), row.model.clone(), row.case.clone());
-            losses.push(LossCurve { protocol, model, case, losses: last.losses.clone() });
+            let (of_training, watched) = (last.losses.clone(), last.watched.clone());
+            losses.push(LossCurve { protocol, model, case, losses: of_training, watched });
         }
         let scores = store.scores(&last.key)?;
         curves.push(Curves {

@@ -288,7 +288,9 @@ mod tests {
             };
             match protocol {
                 Protocol::Temporal => assert!(bounds(fit.rows()).1 < bounds(watched.rows()).0),
-                Protocol::Random => assert_eq!((watched.n_rows(), watched.labels().iter().filter(|&&y| y == 1).count()), (80, 8)),
+                Protocol::Random => {
+                    assert_eq!((watched.n_rows(), watched.labels().iter().filter(|&&y| y == 1).count()), (80, 8))
+                }
             }
             let (again, _) = set_aside(protocol, &split.train, 0.1, Seed::new(2)).unwrap();
             assert_eq!(again.rows(), fit.rows());

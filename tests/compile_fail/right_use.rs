@@ -9,10 +9,17 @@ use fraudml::training::resample::resample;
 use fraudml::training::rows::{HeldOutRows, TrainRows};
 use fraudml::training::seed::Seed;
 use fraudml::training::select::{OutOfFold, choose_threshold};
+use fraudml::training::split::set_aside;
 
 pub fn prepared(config: &PreprocessConfig, train: &TrainRows, test: &HeldOutRows) -> Result<Prepared> {
     preprocessor::fit(config, train)?;
     prepare(config, train, test, &Storage::in_memory())
+}
+
+pub fn watched(protocol: Protocol, config: &PreprocessConfig, train: &TrainRows, test: &HeldOutRows, seed: Seed) -> Result<()> {
+    let (fit, watched) = set_aside(protocol, train, 0.1, seed)?;
+    prepare(config, &fit, test, &Storage::in_memory())?.watched(&watched)?;
+    Ok(())
 }
 
 pub fn fitted(model: &ModelConfig, case: &Case, prepared: &Prepared, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {

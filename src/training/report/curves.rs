@@ -27,6 +27,7 @@ struct Line {
     index: usize,
     name: String,
     points: Vec<[f64; 2]>,
+    dashed: bool,
 }
 
 struct Axes {
@@ -87,7 +88,7 @@ fn panels(
             let Some(points) = drawn(model, &row.case) else { continue };
             let value = if metric == "auc" { row.test.auc } else { row.test.average_precision };
             let index = cases.iter().position(|&case| case == row.case).unwrap_or(0);
-            lines.push(Line { index, name: format!("{} {}", row.case, figure(value)), points });
+            lines.push(Line { index, name: format!("{} {}", row.case, figure(value)), points, dashed: false });
         }
         let finite = chosen.filter(|point| point.iter().all(|value| value.is_finite()));
         let label = format!("threshold {}", report.operating_point.threshold);
@@ -100,32 +101,64 @@ fn panels(
 }
 
 pub(super) fn losses(losses: &[LossCurve], title: &str) -> Drawing {
-    let finite: Vec<f64> =
-        losses.iter().flat_map(|curve| &curve.losses).copied().filter(|loss| loss.is_finite()).collect();
-    let epochs = losses.iter().map(|curve| curve.losses.len()).max().unwrap_or(0);
-    let top = finite.iter().copied().fold(0.0, f64::max);
-    let axes = Axes {
-        x: [1.0, epochs.max(2) as f64],
-        y: [0.0, if top > 0.0 { top * 1.05 } else { 1.0 }],
-        labels: ["epoch", "mean binary cross-entropy"],
+    let lines = |curve: &LossCurve, index: usize| {
+        let own =
+            Line { index, name: curve.case.clone(), points: by_epoch(curve.losses.iter().copied()), dashed: false };
+        let seen = curve.watched.iter().map(|seen| Line {
+            index,
+            name: format!("{}, set aside", curve.case),
+            points: by_epoch(seen.losses.iter().copied()),
+            dashed: true,
+        });
+        [own].into_iter().chain(seen).collect()
     };
+    let panels = panels_by_model(losses, &lines);
+    let top = panels.iter().flat_map(|panel| &panel.lines).flat_map(|line| &line.points).map(|point| point[1]);
+    let top = top.fold(0.0, f64::max);
+    let y = [0.0, if top > 0.0 { top * 1.05 } else { 1.0 }];
+    draw(&format!("{title} of the final fits"), &panels, &epochs(losses, y, "mean binary cross-entropy"))
+}
+
+/// What early stopping looked at; nothing where it was off.
+pub(super) fn watched(losses: &[LossCurve], title: &str) -> Option<Drawing> {
+    let lines = |curve: &LossCurve, index: usize| {
+        let seen = curve.watched.iter().map(|seen| Line {
+            index,
+            name: format!("{}, best epoch {}", curve.case, seen.best_epoch),
+            points: by_epoch(seen.average_precision.iter().map(|value| value.unwrap_or(f64::NAN))),
+            dashed: false,
+        });
+        seen.collect()
+    };
+    let panels = panels_by_model(losses, &lines);
+    let axes = epochs(losses, SHARES, "average precision");
+    (!panels.is_empty()).then(|| draw(&format!("{title}, final fits"), &panels, &axes))
+}
+
+fn epochs(losses: &[LossCurve], y: [f64; 2], label: &'static str) -> Axes {
+    let most = losses.iter().map(|curve| curve.losses.len()).max().unwrap_or(0);
+    Axes { x: [1.0, most.max(2) as f64], y, labels: ["epoch", label] }
+}
+
+/// A panel per model and protocol that has lines.
+fn panels_by_model(losses: &[LossCurve], lines: &dyn Fn(&LossCurve, usize) -> Vec<Line>) -> Vec<Panel> {
     let cases = distinct(losses.iter().map(|curve| curve.case.as_str()));
     let key = |curve: &LossCurve| format!("{}, {} protocol", curve.model, curve.protocol);
     let keys: Vec<String> = losses.iter().map(key).collect();
-    let mut panels = Vec::new();
-    for name in distinct(keys.iter().map(String::as_str)) {
-        let lines = losses.iter().filter(|curve| key(curve) == name).map(|curve| Line {
-            index: cases.iter().position(|&case| case == curve.case).unwrap_or(0),
-            name: curve.case.clone(),
-            points: thin_losses(&curve.losses),
-        });
-        panels.push(Panel { title: name.into(), lines: lines.collect(), reference: None, marked: None });
-    }
-    draw(&format!("{title} of the final fits"), &panels, &axes)
+    let index = |curve: &LossCurve| cases.iter().position(|&case| case == curve.case).unwrap_or(0);
+    let panel = |name: &str| Panel {
+        title: name.into(),
+        lines: losses.iter().filter(|curve| key(curve) == name).flat_map(|curve| lines(curve, index(curve))).collect(),
+        reference: None,
+        marked: None,
+    };
+    let panels = distinct(keys.iter().map(String::as_str)).into_iter().map(panel);
+    panels.filter(|panel| !panel.lines.is_empty()).collect()
 }
 
-fn thin_losses(losses: &[f64]) -> Vec<[f64; 2]> {
-    let points = losses.iter().enumerate().map(|(epoch, &loss)| [epoch as f64 + 1.0, loss]);
+/// Epochs count from 1; what is not finite goes.
+fn by_epoch(values: impl Iterator<Item = f64>) -> Vec<[f64; 2]> {
+    let points = values.enumerate().map(|(epoch, value)| [epoch as f64 + 1.0, value]);
     points.filter(|point| point[1].is_finite()).collect()
 }
 
@@ -166,7 +199,7 @@ fn draw_panel(drawing: &mut Drawing, panel: &Panel, axes: &Axes, [left, top]: [f
     }
     for line in &panel.lines {
         let points: Vec<[f64; 2]> = line.points.iter().map(|point| frame.at(point[0], point[1])).collect();
-        drawing.line(points, color(line.index), 2.5);
+        stroke(drawing, points, line);
     }
     for (slot, line) in panel.lines.iter().enumerate() {
         let points: Vec<[f64; 2]> = line.points.iter().map(|point| frame.at(point[0], point[1])).collect();
@@ -178,6 +211,15 @@ fn draw_panel(drawing: &mut Drawing, panel: &Panel, axes: &Axes, [left, top]: [f
     frame.border(drawing);
     if let Some((point, label)) = &panel.marked {
         chosen(drawing, &frame, frame.at(point[0], point[1]), label);
+    }
+}
+
+fn stroke(drawing: &mut Drawing, points: Vec<[f64; 2]>, line: &Line) {
+    if !line.dashed {
+        return drawing.line(points, color(line.index), 2.5);
+    }
+    for at in along(&points, 12.0, 0.0).chunks_exact(2) {
+        drawing.line(at.to_vec(), color(line.index), 2.0);
     }
 }
 
@@ -201,7 +243,7 @@ fn legend(drawing: &mut Drawing, lines: &[Line], [left, top]: [f64; 2], width: f
     for (index, line) in lines.iter().enumerate() {
         let x = left + column * (index % 2) as f64;
         let y = top + 26.0 * (index / 2) as f64;
-        drawing.line(vec![[x, y], [x + 30.0, y]], color(line.index), 2.5);
+        stroke(drawing, vec![[x, y], [x + 30.0, y]], line);
         drawing.symbol([x + 15.0, y], line.index, 5.5, color(line.index));
         drawing.text([x + 38.0, y], &shorten(&line.name, EM, column - 46.0), EM, INK, Align::Left);
     }

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Curves, LossCurve, RunReport};
-use crate::training::config::ImportanceConfig;
+use crate::training::config::{ImportanceConfig, WatchBy};
 use crate::training::evaluate::{
     ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap,
     OutOfBag, Overfit, PermutationImportance, PointMetrics, ResamplingReport, Selection,
 };
+use crate::training::fit::mlp::WatchedCurves;
 
 const N: usize = 118_108;
 const POSITIVES: usize = 4_133;
@@ -253,6 +254,7 @@ pub(super) fn losses() -> Vec<LossCurve> {
         model: "mlp".into(),
         case: case.into(),
         losses: (0..90).map(|epoch| level + 0.12 * (-f64::from(epoch) / 12.0).exp()).collect(),
+        watched: None,
     };
     let cases = || CASES.iter().zip([0.07, 0.32, 0.21, 0.24]);
     ["random", "temporal"]
@@ -337,4 +339,20 @@ pub(super) fn empty() -> RunReport {
         importance: Importance::default(),
         curves: Vec::new(),
     }
+}
+
+/// As `losses`, with rows set aside.
+pub(super) fn watched() -> Vec<LossCurve> {
+    let see = |curve: LossCurve| {
+        let seen = WatchedCurves {
+            n_rows: 9_448,
+            n_positives: 330,
+            by: WatchBy::AveragePrecision,
+            losses: (0..40).map(|epoch| curve.losses[epoch] + 0.0002 * (epoch as f64 - 20.0).powi(2)).collect(),
+            average_precision: (0..40).map(|epoch| Some(0.6 - 0.0008 * (f64::from(epoch) - 29.0).powi(2))).collect(),
+            best_epoch: 30,
+        };
+        LossCurve { losses: curve.losses[..40].to_vec(), watched: Some(seen), ..curve }
+    };
+    losses().into_iter().map(see).collect()
 }

@@ -25,7 +25,7 @@ pub fn report_md(report: &RunReport) -> String {
     text + "\n## Plots\n\n"
         + &super::plots::TITLES
             .iter()
-            .filter(|(name, _)| *name != "losses" && (*name != "importance" || measured))
+            .filter(|(name, _)| !["losses", "watched"].contains(name) && (*name != "importance" || measured))
             .map(|(name, title)| format!("![{title}]({name}.svg)\n"))
             .collect::<String>()
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::training::error::{Error, Result};
 use crate::training::evaluate::{Importance, Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
+use crate::training::fit::mlp::WatchedCurves;
 
 mod advice;
 mod axes;
@@ -48,13 +49,17 @@ pub struct Curves {
     pub pr: Vec<[f64; 2]>,
 }
 
-/// Training loss per epoch of one final fit.
+/// Loss per epoch of one final fit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LossCurve {
     pub protocol: String,
     pub model: String,
     pub case: String,
+    /// Of the training rows, while they were trained on.
     pub losses: Vec<f64>,
+    /// What early stopping saw on rows set aside.
+    #[serde(default)]
+    pub watched: Option<WatchedCurves>,
 }
 
 /// All that a report shows of one run.

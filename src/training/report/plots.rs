@@ -11,7 +11,7 @@ use super::{LossCurve, RunReport, curves, figure3, importance};
 use crate::training::error::Result;
 
 /// Name and title of every plot, in the order of a page.
-pub(super) const TITLES: [(&str, &str); 11] = [
+pub(super) const TITLES: [(&str, &str); 12] = [
     ("fig3a", "Recall of the forests"),
     ("fig3b", "AUC of labels of the forests"),
     ("fig3c", "Recall of the MLP"),
@@ -22,11 +22,12 @@ pub(super) const TITLES: [(&str, &str); 11] = [
     ("precision_recall", "Precision-recall curves"),
     ("confusion_matrix", "Confusion matrix at the chosen threshold"),
     ("losses", "Training loss"),
+    ("watched", "Average precision of rows set aside"),
     ("importance", "What the model looks at"),
 ];
 
-/// Figure 3 of the paper (a to f), ROC, precision-recall, confusion matrix; `losses` and `importance` if there
-/// are any.
+/// Figure 3 of the paper (a to f), ROC, precision-recall, confusion matrix; `losses`, `watched` and
+/// `importance` if there are any.
 pub fn plots(report: &RunReport, losses: &[LossCurve]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for (name, drawing) in drawings(report, losses) {
@@ -44,6 +45,7 @@ pub(super) fn drawings(report: &RunReport, losses: &[LossCurve]) -> Vec<(&'stati
             "confusion_matrix" => confusion_matrix(report, title),
             "losses" if losses.is_empty() => return None,
             "losses" => curves::losses(losses, title),
+            "watched" => curves::watched(losses, title)?,
             "importance" => importance::drawing(report, title)?,
             _ => figure3::figure3(report, name, title),
         };
@@ -136,6 +138,10 @@ mod tests {
         let files = plots(&report, &fixture::losses()).unwrap();
         assert_eq!(files.len(), 20);
         assert_eq!(plots(&fixture::forest(), &[]).unwrap().len(), 20, "importance, but no losses");
+        let watched = plots(&report, &fixture::watched()).unwrap();
+        assert_eq!(watched.len(), 22);
+        assert_ne!(watched["losses.svg"], files["losses.svg"]);
+        well_formed(&watched);
         assert_eq!(files, plots(&report, &fixture::losses()).unwrap());
         well_formed(&files);
         assert_eq!(names(&files)[..2], ["confusion_matrix.png", "confusion_matrix.svg"]);

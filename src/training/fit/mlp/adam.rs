@@ -81,7 +81,8 @@ impl Adam {
                 let gradient = gradient * scale;
                 *first = BETAS[0] as f32 * *first + (1.0 - BETAS[0]) as f32 * gradient;
                 *second = BETAS[1] as f32 * *second + (1.0 - BETAS[1]) as f32 * (gradient * gradient);
-                *parameter = *parameter * rates.remains - rates.step * *first / (second.sqrt() * rates.root + EPSILON as f32);
+                *parameter =
+                    *parameter * rates.remains - rates.step * *first / (second.sqrt() * rates.root + EPSILON as f32);
             }
         });
     }

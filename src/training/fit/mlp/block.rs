@@ -132,7 +132,10 @@ impl Block {
                 let into = ViewMut::row_major(by_inputs, n_rows, layer.n_inputs);
                 multiply(into, delta, weights(network, layer).transposed(), false);
                 let kept = dropout[depth - 1].kept;
-                by_inputs.iter_mut().zip(input).for_each(|(delta, unit)| *delta *= if *unit > 0.0 { kept } else { 0.0 });
+                by_inputs
+                    .iter_mut()
+                    .zip(input)
+                    .for_each(|(delta, unit)| *delta *= if *unit > 0.0 { kept } else { 0.0 });
                 std::mem::swap(&mut self.delta, &mut self.next);
             }
         }

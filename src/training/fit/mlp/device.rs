@@ -69,7 +69,8 @@ macro_rules! each {
 impl Trainer {
     pub fn new(config: &MlpConfig, network: Network) -> Result<Trainer> {
         check(config.device)?;
-        let dropout: Vec<Dropout> = (0..config.hidden.len()).map(|depth| Dropout::new(config.dropout_after(depth))).collect();
+        let dropout: Vec<Dropout> =
+            (0..config.hidden.len()).map(|depth| Dropout::new(config.dropout_after(depth))).collect();
         Ok(match config.device {
             Device::Flex => Trainer::Flex(Box::new(Graph::new(config, network, dropout))),
             #[cfg(feature = "cuda")]

@@ -36,7 +36,8 @@ impl<B: AutodiffBackend> Graph<B> {
     pub fn new(config: &MlpConfig, network: Network, dropout: Vec<Dropout>) -> Graph<B> {
         let device = B::Device::default();
         let parameters = Inner::<B, 1>::from_data(TensorData::from(&network.parameters[..]), &device);
-        let row = |values: &[f32]| Inner::<B, 2>::from_data(TensorData::new(values.to_vec(), [1, values.len()]), &device);
+        let row =
+            |values: &[f32]| Inner::<B, 2>::from_data(TensorData::new(values.to_vec(), [1, values.len()]), &device);
         Graph {
             moments: [parameters.zeros_like(), parameters.zeros_like()],
             statistics: network.statistics.iter().map(|found| [row(&found.means), row(&found.variances)]).collect(),
@@ -88,8 +89,8 @@ impl<B: AutodiffBackend> Graph<B> {
             let weights: Vec<f32> = batch.entries.iter().map(weight).collect();
             Tensor::<B, 2>::from_data(TensorData::new(weights, [batch.entries.len(), 1]), &self.device)
         };
-        let log_likelihood = column(1) * activation::log_sigmoid(logits.clone())
-            + column(0) * activation::log_sigmoid(logits.neg());
+        let log_likelihood =
+            column(1) * activation::log_sigmoid(logits.clone()) + column(0) * activation::log_sigmoid(logits.neg());
         let loss = log_likelihood.sum().neg() / batch.entries.len() as f32;
         let value = loss.clone().into_data().iter::<f64>().next().unwrap_or(f64::NAN);
         let gradient = parameters.grad(&loss.backward()).unwrap_or_else(|| self.parameters.zeros_like());

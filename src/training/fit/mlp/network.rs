@@ -80,8 +80,11 @@ impl Network {
                 [&layer.weights, &layer.biases].map(|range| self.parameters[range.clone()].to_vec());
             if let Some(Statistics { means, variances }) = statistics.next().filter(|_| layer.is_normalised()) {
                 let gains = &self.parameters[layer.gains.clone()];
-                let scales: Vec<f32> =
-                    gains.iter().zip(variances).map(|(gain, variance)| gain / (variance + VARIANCE_FLOOR).sqrt()).collect();
+                let scales: Vec<f32> = gains
+                    .iter()
+                    .zip(variances)
+                    .map(|(gain, variance)| gain / (variance + VARIANCE_FLOOR).sqrt())
+                    .collect();
                 for row in weights.chunks_exact_mut(layer.n_outputs) {
                     row.iter_mut().zip(&scales).for_each(|(weight, scale)| *weight *= scale);
                 }

@@ -160,7 +160,11 @@ fn gradients_are_those_of_finite_differences() {
             let difference = |by: f64| (moved(by) - moved(-by)) / (2.0 * by);
             let error = |by: f64| (difference(by) - f64::from(*found)).abs();
             let least = error(1e-5).min(error(1e-7));
-            assert!(least < 2e-5 * f64::from(largest).max(0.1), "{config:?}, parameter {at}: {found} {}", difference(1e-5));
+            assert!(
+                least < 2e-5 * f64::from(largest).max(0.1),
+                "{config:?}, parameter {at}: {found} {}",
+                difference(1e-5)
+            );
         }
     }
 }
@@ -290,7 +294,10 @@ fn early_stopping_keeps_the_best_epoch() {
         let watching = set.clone().watching(Some(rows.clone()));
         let trained = train(&config, &watching, Seed::new(1), &Silent).unwrap();
         let curves = trained.watched.unwrap();
-        assert_eq!((curves.n_rows, curves.losses.len(), curves.average_precision.len()), (300, trained.losses.len(), trained.losses.len()));
+        assert_eq!(
+            (curves.n_rows, curves.losses.len(), curves.average_precision.len()),
+            (300, trained.losses.len(), trained.losses.len())
+        );
         assert!(curves.losses.len() < config.epochs && curves.losses.len() == curves.best_epoch + 5);
         // Training for so many epochs and no more gives the same network.
         let short = MlpConfig { epochs: curves.best_epoch, early_stopping: None, ..config };
@@ -321,7 +328,10 @@ fn a_loss_that_is_not_finite_stops() {
     assert_eq!(train(&config(), &set, Seed::new(1), &Stopped).unwrap_err(), Error::interrupted());
     let missing = FeatureMatrix::new(["a".to_owned()].into(), vec![1.0, f32::NAN]);
     let set = TrainingSet::of_all_rows(Arc::new(missing), vec![0, 1]);
-    assert_eq!(train(&config(), &set, Seed::new(1), &Silent).unwrap_err().message, "the mlp can't learn from missing values");
+    assert_eq!(
+        train(&config(), &set, Seed::new(1), &Silent).unwrap_err().message,
+        "the mlp can't learn from missing values"
+    );
 }
 
 #[test]
