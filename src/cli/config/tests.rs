@@ -125,6 +125,19 @@ models:
   - random-forest: {{ name: '7', max_features: 3, criterion: entropy, max_samples: 20000 }}
   - extra-trees: {{ bootstrap: true, categorical_splits: subset }}
   - mlp: {{ hidden: [8], learning_rate: 1e-7 }}
+  - mlp:
+      name: deep
+      hidden: [9, 8, 7]
+      dropout: [0, 0.5, 0.25]
+      batch_norm: true
+      optimizer: adamw
+      weight_decay: 0.05
+      schedule: cosine
+      clip_norm: 1
+      pos_weight: 12.5
+      early_stopping: {{ share: 0.2, by: loss }}
+      device: wgpu
+  - mlp: {{ name: decayed, optimizer: adamw, early_stopping: {{}} }}
 select: {{ by: recall-at-fpr-5 }}
 threshold: {{ max_fpr: 0 }}
 limits: {{ memory_budget: 1.5GiB, max_model_mb: 12.5 }}
@@ -256,6 +269,39 @@ fn rules_that_span_keys() {
     assert_eq!(problems("models: {}").len(), 1);
     assert_eq!(problems("imbalance: []").len(), 1);
     assert_eq!(problems("models: { logistic: {} }").len(), 1);
+}
+
+#[test]
+fn settings_of_the_network_are_refused_where_they_stand() {
+    refused(
+        "models: { mlp: { hidden: [9, 8], dropout: [0.1] } }",
+        "`c.yaml`, line 9, column 43: `models.mlp.dropout`: expected one share for each of 2 hidden layers, found 1",
+    );
+    refused(
+        "models: { mlp: { hidden: [9], dropout: [1] } }",
+        "`c.yaml`, line 9, column 41: `models.mlp.dropout`: expected a number of at least 0 and below 1, found `1`",
+    );
+    refused(
+        "models: { mlp: { weight_decay: 0.1 } }",
+        "`c.yaml`, line 9, column 32: `models.mlp.weight_decay`: `adam` has no decay of weights \
+         [set `optimizer: adamw`, or leave `weight_decay` out]",
+    );
+    refused(
+        "models: { mlp: { early_stopping: { share: 0.6 } } }",
+        "`c.yaml`, line 9, column 43: `models.mlp.early_stopping.share`: expected a number above 0 and at most 0.5, \
+         found `0.6`",
+    );
+    refused(
+        "models: { mlp: { early_stopping: { patients: 3 } } }",
+        "`c.yaml`, line 9, column 36: `models.mlp.early_stopping.patients`: unknown key [did you mean `patience`?]",
+    );
+    refused(
+        "models: { mlp: { device: gpu } }",
+        "`c.yaml`, line 9, column 26: `models.mlp.device`: expected `cpu`, `cuda`, `wgpu` or `flex`, found `gpu` \
+         [did you mean `cpu`?]",
+    );
+    let loaded = resolve(MINIMAL, &["models.mlp.early_stopping.patience=3"], &["mlp"]).expect("valid");
+    assert_eq!(loaded.config.models[0].model.set_aside(), Some(0.1));
 }
 
 #[test]
