@@ -28,8 +28,8 @@ pub struct Mlp {
 const MAX_LAYERS: usize = 64;
 
 impl Dense {
-    /// Each output is its bias, then one product after the other in the order of the inputs. Several inputs in one walk over
-    /// the outputs, or the outputs in tiles, are no faster: a row takes as long as its weights take from the third cache.
+    /// Each output is its bias, then one product after the other in the order of the inputs. Two to sixteen inputs in one walk
+    /// over the outputs, or tiles of outputs, measured no faster: 39 to 50 microseconds a row of 434-500-256-256-1, this 40.
     fn forward(&self, input: &[f32], output: &mut Vec<f32>) {
         output.clear();
         output.extend_from_slice(&self.biases);

@@ -10,7 +10,7 @@ use crate::training::config::{MlpConfig, Optimizer};
 pub(super) const BETAS: [f64; 2] = [0.9, 0.999];
 pub(super) const EPSILON: f64 = 1e-7;
 
-/// Parameters per task: some 80 microseconds of work.
+/// Parameters per task.
 const CHUNK: usize = 16_384;
 
 /// What changes from step to step beside the gradient: rate and bias corrections.

@@ -38,7 +38,8 @@ impl Batch<'_> {
     }
 }
 
-/// Rows per block at least, and blocks at most: what threads can share. Bits follow from both, never from threads.
+/// Rows that make a second block worth it, and blocks at most: what threads can share. Bits follow from both, never from
+/// threads.
 pub(super) const ROWS_PER_BLOCK: usize = 128;
 const MOST_BLOCKS: usize = 8;
 /// Rows that pass through the network together: larger blocks are worked on in pieces, so that memory stays bounded.

@@ -5,7 +5,7 @@
 //! its gradient) is its own and is reused from step to step. A unit's activation says all that its derivative needs: it
 //! is above 0 where ReLU and dropout let the unit through, so that no mask is stored.
 //!
-//! Batch normalisation takes its statistics from the rows that pass together (128 to 512, "ghost" batches, Hoffer et al.
+//! Batch normalisation takes its statistics from the rows that pass together (64 to 512, "ghost" batches, Hoffer et al.
 //! 2017): blocks need not wait for each other, and small batches normalise better than large ones.
 
 use super::batch::{Batch, ROWS_AT_ONCE, cross_entropy};

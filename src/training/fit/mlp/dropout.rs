@@ -1,8 +1,7 @@
 //! Inverted dropout: a unit is 0 with probability p (to 1/65536), else 1 / (1 - p) times what it is.
 //!
 //! A draw depends on the step's key, the layer, the row in the batch and the unit, and on nothing else: blocks of rows can
-//! be worked on in any order. Four draws come from one product of 64 by 64 bits (wyrand's mix over a counter), 0.4 ns each:
-//! a generator of the ChaCha family takes longer than the rest of the layer beside its matrix product.
+//! be worked on in any order. Four draws come from one product of 64 by 64 bits (wyrand's mix over a counter).
 
 /// One hidden layer's dropout.
 #[derive(Debug, Clone, Copy, PartialEq)]
