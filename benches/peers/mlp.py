@@ -61,7 +61,7 @@ def arguments():
     options.libraries = options.libraries.split(",")
     options.batches = [int(batch) for batch in options.batches.split(",")]
     if options.small:
-        options.rounds, options.epochs = 1, options.epochs or 2
+        options.rounds, options.epochs = 1, options.epochs or 15
     return options
 
 
