@@ -7,6 +7,7 @@ pub mod pipeline;
 
 pub mod config;
 pub mod error;
+pub mod gemm;
 pub mod mapped;
 pub mod progress;
 pub mod rows;
@@ -20,6 +21,7 @@ pub mod explore;
 pub mod split;
 pub mod prepare;
 pub mod resample;
+pub mod resampled;
 pub mod fit;
 pub mod evaluate;
 pub mod select;

@@ -8,8 +8,8 @@ use serde_json::json;
 use super::{Curves, LossCurve, RunReport};
 use crate::training::config::ImportanceConfig;
 use crate::training::evaluate::{
-    ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap,
-    OutOfBag, Overfit, PermutationImportance, PointMetrics, ResamplingReport, Selection,
+    Closeness, ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint,
+    OptimismGap, OutOfBag, Overfit, PermutationImportance, PointMetrics, ResamplingReport, Selection,
 };
 
 const N: usize = 118_108;
@@ -77,6 +77,12 @@ fn fits(case: &str, folds: usize) -> Vec<ResamplingReport> {
                 share_after: if added > 0 { 0.4 } else { 0.035 },
                 synthetic: if case == "smote-tomek" { added } else { 0 },
                 duplicates: if case == "oversample" { added } else { 0 },
+                neighbors: (case == "smote-tomek").then_some(5),
+                closeness: (case == "smote-tomek").then_some(Closeness {
+                    measured: added,
+                    quantiles: [0.4, 2.25, 9.5, 31.0],
+                    nearest_is_majority: 0.0125,
+                }),
                 links,
                 removed_majority: links,
                 removed_minority: links,
