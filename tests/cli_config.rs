@@ -232,7 +232,7 @@ fn keys_that_are_not_built_yet() {
 repeats: 5
 features: [ { name: cents, decimals: amount } ]
 split: { gap: 3600 }
-imbalance: [ smote, smote-tomek: { categorical: nominal } ]
+imbalance: [ undersample, smote-tomek: { nominal_penalty: half } ]
 calibrate: auto
 ";
     assert_snapshot!(check(VALID.replace("a.csv", "a.parquet") + later, &[]), @r#"
@@ -243,8 +243,9 @@ calibrate: auto
     error: `c.yaml`, line 6, column 10: `repeats`: not yet: this version knows only `1`, found `5`
     error: `c.yaml`, line 7, column 11: `features`: not yet: this version does not know it
     error: `c.yaml`, line 8, column 15: `split.gap`: not yet: this version knows only `0`, found `3600`
-    error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample` or `smote-tomek`
-    error: `c.yaml`, line 9, column 49: `imbalance.1.smote-tomek.categorical`: not yet: this version knows only `numeric`, found `nominal`
+    error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample`, `smote`, `tomek` or `smote-tomek`
+    error: `c.yaml`, line 9, column 59: `imbalance.1.smote-tomek.nominal_penalty`: there is nothing to penalise where categories are numbers
+    hint: say `categorical: nominal`, or leave it out
     error: `c.yaml`, line 10, column 12: `calibrate`: not yet: this version knows only `none`, found `auto`
     error: 7 problems in `c.yaml`
     "#);

@@ -239,7 +239,7 @@ fn too_few_frauds_for_the_neighbours() {
     fs::write(case.path().join("c.yaml"), text).unwrap();
     case.refused(
         "error: case `smote-tomek`: expected more than 5 minority rows for 5 neighbours, found 4 in random fold-0\n\
-         hint: lower `k`, use fewer folds, or leave the case out with `--only`",
+         hint: lower `k`, say `too_few: reduce`, use fewer folds, or leave the case out with `--only`",
     );
 }
 

@@ -15,6 +15,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use pulp::{Arch, NullaryFnOnce};
+
 use super::bounds::Bounds;
 use super::distance::Distance;
 use super::smote::Draw;
@@ -25,9 +27,12 @@ use crate::training::progress::{Progress, Unit};
 
 /// Candidates of a block: a multiple of [`VECTOR`].
 const LANES: usize = 256;
+/// Fewer, down to these, where the block's bounds then fit this much.
+const NARROW: usize = 64;
+const CACHE_BYTES: usize = 512 << 10;
 /// Lanes that are looked at side by side.
 const VECTOR: usize = 16;
-/// Bounds that a thread holds at a time.
+/// Bounds that a thread holds at most.
 const BOUNDS_BYTES: usize = 32 << 20;
 /// Targets of one product where none of them are ends of synthetic ones: their bounds stay in the cache.
 const TARGETS: usize = 4096;
@@ -236,8 +241,10 @@ impl<'a> Prepared<'a> {
 
     /// Candidates of a block: fewer where a block of bounds would be too large.
     fn n_lanes(&self) -> usize {
-        let fitting = BOUNDS_BYTES / (4 * self.n_together().max(1));
-        (fitting / VECTOR * VECTOR).clamp(VECTOR, LANES)
+        let bytes = 4 * self.n_together().max(1);
+        // Bounds that stay in the second cache are worth more than a wide product.
+        let lanes = (CACHE_BYTES / bytes).max(NARROW).min(BOUNDS_BYTES / bytes);
+        (lanes / VECTOR * VECTOR).clamp(VECTOR, LANES)
     }
 
     fn draws_of(&self, parent: usize) -> &[PreparedDraw] {
@@ -258,9 +265,9 @@ struct Scan<'a> {
     operand: Vec<f32>,
     nominal: Vec<f32>,
     bounds: Vec<f32>,
-    /// Penalties of the block's rows beside a target.
+    /// Of the block's rows beside a target; zeros where nothing is compared.
     penalties: Vec<f32>,
-    hits: Vec<(f32, u32)>,
+    arch: Arch,
 }
 
 impl<'a> Scan<'a> {
@@ -282,7 +289,7 @@ impl<'a> Scan<'a> {
             nominal: Vec::new(),
             bounds: Vec::new(),
             penalties: vec![0.0; LANES],
-            hits: Vec::new(),
+            arch: Arch::new(),
         }
     }
 
@@ -315,18 +322,14 @@ impl<'a> Scan<'a> {
 
     /// One target row, whose bounds stand at `at`.
     fn target_row(&mut self, rows: &[u32], n_lanes: usize, target: usize, at: usize) {
-        let mixed = !self.search.distance.nominal.is_empty();
-        if mixed {
-            self.compare(&self.prepared.nominal, target, n_lanes);
-        }
-        let bounds = &self.bounds[at * n_lanes..][..n_lanes];
-        let limit = self.limits[target];
-        let penalties = &self.penalties[..n_lanes];
-        let lowest = if mixed { lowest_sum(bounds, penalties) } else { lowest(bounds) };
-        if lowest <= limit {
-            let bound = |lane: usize| if mixed { bounds[lane] + penalties[lane] } else { bounds[lane] };
-            hits(&mut self.hits, rows.len(), limit, bound);
-            self.measure(rows, target, 0.0);
+        self.compare(&self.prepared.nominal, target, n_lanes);
+        let (bounds, penalties) = (vectors(&self.bounds[at * n_lanes..][..n_lanes]), vectors(&self.penalties));
+        let of = |vector: usize, lane: usize| bounds[vector][lane] + penalties[vector][lane];
+        let lowest = self.arch.dispatch(Lowest { n_lanes, of });
+        if lowest <= self.limits[target] {
+            let found = &mut self.found[target * self.k..][..self.k];
+            let hits = Hits { search: self.search, prepared: self.prepared, rows, target, offset: 0.0 };
+            hits.measure(|lane| of(lane / VECTOR, lane % VECTOR), found, &mut self.limits[target]);
         }
     }
 
@@ -337,25 +340,24 @@ impl<'a> Scan<'a> {
         if draws.is_empty() {
             return;
         }
+        self.compare(&prepared.drawn_nominal, parent, n_lanes);
         let mixed = !self.search.distance.nominal.is_empty();
-        if mixed {
-            self.compare(&self.prepared.drawn_nominal, parent, n_lanes);
-        }
+        let penalties = vectors(&self.penalties);
+        let a = vectors(&self.bounds[parent * n_lanes..][..n_lanes]);
         for draw in draws {
-            let a = &self.bounds[parent * n_lanes..][..n_lanes];
-            let b = &self.bounds[draw.neighbor as usize * n_lanes..][..n_lanes];
-            let penalties = &self.penalties[..n_lanes];
-            let limit = self.limits[draw.target as usize];
-            let lowest = if mixed {
-                lowest_between_with(a, b, penalties, draw.weights)
-            } else {
-                lowest_between(a, b, draw.weights)
+            let b = vectors(&self.bounds[draw.neighbor as usize * n_lanes..][..n_lanes]);
+            let [own, other] = draw.weights;
+            let between = |vector: usize, lane: usize| own * a[vector][lane] + other * b[vector][lane];
+            let with_penalty = |vector: usize, lane: usize| between(vector, lane) + penalties[vector][lane];
+            let lowest = match mixed {
+                true => self.arch.dispatch(Lowest { n_lanes, of: with_penalty }),
+                false => self.arch.dispatch(Lowest { n_lanes, of: between }),
             };
-            if lowest <= limit {
-                let between = |lane: usize| draw.weights[0] * a[lane] + draw.weights[1] * b[lane];
-                let bound = |lane: usize| if mixed { between(lane) + penalties[lane] } else { between(lane) };
-                hits(&mut self.hits, rows.len(), limit, bound);
-                self.measure(rows, draw.target as usize, draw.offset);
+            let target = draw.target as usize;
+            if lowest <= self.limits[target] {
+                let found = &mut self.found[target * self.k..][..self.k];
+                let hits = Hits { search: self.search, prepared, rows, target, offset: draw.offset };
+                hits.measure(|lane| with_penalty(lane / VECTOR, lane % VECTOR), found, &mut self.limits[target]);
             }
         }
     }
@@ -363,90 +365,110 @@ impl<'a> Scan<'a> {
     /// Counts for every lane the categories that differ from those of `target`, times the penalty.
     fn compare(&mut self, nominal: &[f32], target: usize, n_lanes: usize) {
         let n_nominal = self.search.distance.nominal.len();
-        let penalties = &mut self.penalties[..n_lanes];
-        penalties.fill(0.0);
-        let values = &nominal[target * n_nominal..][..n_nominal];
-        for (lanes, &value) in self.nominal.chunks_exact(n_lanes).zip(values) {
-            for (penalty, &lane) in penalties.iter_mut().zip(lanes) {
+        if n_nominal == 0 {
+            return;
+        }
+        self.arch.dispatch(Compare {
+            penalties: &mut self.penalties[..n_lanes],
+            lanes: &self.nominal,
+            values: &nominal[target * n_nominal..][..n_nominal],
+            penalty: self.prepared.penalty,
+        });
+    }
+}
+
+/// Penalties of a block's rows, whose categories stand feature by feature, beside a target with these values.
+struct Compare<'a> {
+    penalties: &'a mut [f32],
+    lanes: &'a [f32],
+    values: &'a [f32],
+    penalty: f32,
+}
+
+impl NullaryFnOnce for Compare<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.penalties.fill(0.0);
+        for (lanes, &value) in self.lanes.chunks_exact(self.penalties.len()).zip(self.values) {
+            for (penalty, &lane) in self.penalties.iter_mut().zip(lanes) {
                 *penalty += if lane == value { 0.0 } else { 1.0 };
             }
         }
-        penalties.iter_mut().for_each(|penalty| *penalty *= self.prepared.penalty);
+        self.penalties.iter_mut().for_each(|sum| *sum *= self.penalty);
     }
+}
 
-    /// Measures the hits, the most promising first, and keeps those that are nearer than what is known.
-    fn measure(&mut self, rows: &[u32], target: usize, offset: f32) {
-        let row = self.prepared.targets.row(target);
-        let values = self.search.matrix.row(row as usize);
-        let nearest = &mut self.found[target * self.k..][..self.k];
-        let radius = self.prepared.radii[target];
-        self.hits.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        for &(bound, lane) in &self.hits {
-            if bound > self.limits[target] {
-                break;
-            }
-            let candidate = rows[lane as usize];
-            if candidate == row {
-                continue;
-            }
-            let farthest = nearest[self.k - 1].0;
-            if let Some(distance) =
-                self.search.distance.up_to(values, self.search.matrix.row(candidate as usize), farthest)
-            {
-                insert(nearest, (distance, candidate));
-                self.limits[target] = self.search.bounds.limit(nearest[self.k - 1].0, radius) + offset;
+/// A block that may hold neighbours of a target.
+struct Hits<'a> {
+    search: &'a Search<'a>,
+    prepared: &'a Prepared<'a>,
+    rows: &'a [u32],
+    target: usize,
+    offset: f32,
+}
+
+impl Hits<'_> {
+    /// Measures the lanes whose bound does not exceed the limit, and keeps those that are nearer than what is known.
+    fn measure(&self, bound: impl Fn(usize) -> f32, nearest: &mut [Neighbor], limit: &mut f32) {
+        // The most promising first: it lowers the limit for the others.
+        let lanes = 0..self.rows.len();
+        let first = lanes.clone().fold(0, |best, lane| if bound(lane) < bound(best) { lane } else { best });
+        self.measure_lane(first, nearest, limit);
+        for lane in lanes {
+            if bound(lane) <= *limit && lane != first {
+                self.measure_lane(lane, nearest, limit);
             }
         }
         // Nothing is nearer than a duplicate, and later candidates lose the tie.
-        let (farthest, at) = nearest[self.k - 1];
-        if farthest == 0.0 && rows.last().is_some_and(|&last| at <= last) {
-            self.limits[target] = f32::NEG_INFINITY;
+        let (farthest, at) = nearest[nearest.len() - 1];
+        if farthest == 0.0 && self.rows.last().is_some_and(|&last| at <= last) {
+            *limit = f32::NEG_INFINITY;
+        }
+    }
+
+    fn measure_lane(&self, lane: usize, nearest: &mut [Neighbor], limit: &mut f32) {
+        let (row, candidate) = (self.prepared.targets.row(self.target), self.rows[lane]);
+        if candidate == row {
+            return;
+        }
+        let k = nearest.len();
+        let values = |row: u32| self.search.matrix.row(row as usize);
+        let measured = self.search.distance.up_to(values(row), values(candidate), nearest[k - 1].0);
+        if let Some(distance) = measured {
+            insert(nearest, (distance, candidate));
+            let radius = self.prepared.radii[self.target];
+            *limit = self.search.bounds.limit(nearest[k - 1].0, radius) + self.offset;
         }
     }
 }
 
-/// The lanes whose bound does not exceed the limit.
-fn hits(hits: &mut Vec<(f32, u32)>, n_lanes: usize, limit: f32, bound: impl Fn(usize) -> f32) {
-    hits.clear();
-    hits.extend((0..n_lanes).map(|lane| (bound(lane), lane as u32)).filter(|&(bound, _)| bound <= limit));
+/// The smallest of what `of` makes of the lanes, vector by vector, with the widest vectors that the processor has.
+struct Lowest<F> {
+    n_lanes: usize,
+    of: F,
 }
 
-/// The smallest of what `of` makes of the lanes, vector by vector.
-fn lowest_of(n_lanes: usize, of: impl Fn(usize, usize) -> f32) -> f32 {
-    let mut lowest = [f32::INFINITY; VECTOR];
-    for vector in 0..n_lanes / VECTOR {
-        for (lane, lowest) in lowest.iter_mut().enumerate() {
-            let bound = of(vector, lane);
-            *lowest = if bound < *lowest { bound } else { *lowest };
+impl<F: Fn(usize, usize) -> f32> NullaryFnOnce for Lowest<F> {
+    type Output = f32;
+
+    // What is not inlined would be compiled for any x86-64.
+    #[inline(always)]
+    fn call(self) -> f32 {
+        let mut lowest = [f32::INFINITY; VECTOR];
+        for vector in 0..self.n_lanes / VECTOR {
+            for (lane, lowest) in lowest.iter_mut().enumerate() {
+                let bound = (self.of)(vector, lane);
+                *lowest = if bound < *lowest { bound } else { *lowest };
+            }
         }
+        lowest.into_iter().fold(f32::INFINITY, f32::min)
     }
-    lowest.into_iter().fold(f32::INFINITY, f32::min)
 }
 
 fn vectors(lanes: &[f32]) -> &[[f32; VECTOR]] {
     lanes.as_chunks().0
-}
-
-fn lowest(bounds: &[f32]) -> f32 {
-    let bounds = vectors(bounds);
-    lowest_of(bounds.len() * VECTOR, |vector, lane| bounds[vector][lane])
-}
-
-fn lowest_sum(bounds: &[f32], penalties: &[f32]) -> f32 {
-    let (bounds, penalties) = (vectors(bounds), vectors(penalties));
-    lowest_of(bounds.len() * VECTOR, |vector, lane| bounds[vector][lane] + penalties[vector][lane])
-}
-
-fn lowest_between(a: &[f32], b: &[f32], weights: [f32; 2]) -> f32 {
-    let (a, b) = (vectors(a), vectors(b));
-    lowest_of(a.len() * VECTOR, |vector, lane| weights[0] * a[vector][lane] + weights[1] * b[vector][lane])
-}
-
-fn lowest_between_with(a: &[f32], b: &[f32], penalties: &[f32], weights: [f32; 2]) -> f32 {
-    let (a, b, penalties) = (vectors(a), vectors(b), vectors(penalties));
-    lowest_of(a.len() * VECTOR, |vector, lane| {
-        weights[0] * a[vector][lane] + weights[1] * b[vector][lane] + penalties[vector][lane]
-    })
 }
 
 #[cfg(test)]
