@@ -12,9 +12,8 @@ use super::evaluate::{LeaderboardRow, OperatingPoint, Selection};
 use super::rows::HeldOutRows;
 use super::run_dir::FrozenFit;
 use super::table_file::Scores;
-use crate::scoring::bundle::{
-    Bundle, Calibration, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex,
-};
+use crate::scoring::bundle::{Bundle, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex};
+use crate::scoring::calibration::Calibration;
 use crate::scoring::model::{Model, ModelKind};
 use crate::scoring::preprocessor::Preprocessor;
 use crate::scoring::record::Value;
