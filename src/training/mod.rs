@@ -22,6 +22,7 @@ pub mod prepare;
 pub mod resample;
 pub mod fit;
 pub mod evaluate;
+pub mod calibrate;
 pub mod select;
 pub mod freeze;
 pub mod package;

@@ -1,6 +1,9 @@
 //! The twin of all other cases: the same calls on training rows compile.
+use fraudml::scoring::calibration::{Calibration, Method};
+use fraudml::training::calibrate;
 use fraudml::training::config::*;
 use fraudml::training::error::Result;
+use fraudml::training::evaluate::ResamplingReport;
 use fraudml::training::fit::{Fitted, Learner, preprocessor};
 use fraudml::training::mapped::Storage;
 use fraudml::training::prepare::{Prepared, prepare};
@@ -21,4 +24,8 @@ pub fn fitted(model: &ModelConfig, case: &Case, prepared: &Prepared, seed: Seed,
 
 pub fn threshold(policy: ThresholdPolicy, out_of_fold: &OutOfFold) -> Result<f32> {
     choose_threshold(policy, out_of_fold)
+}
+
+pub fn calibration(method: Method, out_of_fold: &OutOfFold, resampling: &ResamplingReport) -> std::result::Result<Calibration, String> {
+    calibrate::fit(method, out_of_fold, resampling)
 }
