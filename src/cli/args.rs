@@ -173,7 +173,7 @@ pub struct PredictArgs {
     /// Where the scores go [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Name up to N features that raised each score most (forests only)
+    /// Name up to N features that raised each score most, before calibration (forests only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub reasons: Option<u16>,
     /// How contributions are found: along the paths of the row, or as Shapley values (slow)

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scoring::calibration::Method;
 use crate::scoring::model::ModelKind;
 use crate::scoring::preprocessor::TextCase;
 
@@ -24,6 +25,7 @@ pub struct Config {
     pub models: Vec<NamedModel>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
+    pub calibrate: CalibrateConfig,
     pub limits: LimitsConfig,
     pub importance: ImportanceConfig,
     pub output: OutputConfig,
@@ -387,6 +389,32 @@ pub struct SelectConfig {
 pub enum ThresholdPolicy {
     /// The lowest threshold whose false-positive rate on out-of-fold scores is at most this.
     MaxFpr(f64),
+}
+
+/// How raw scores become probabilities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalibrateConfig {
+    /// Whichever has the lowest cross-fitted log-loss on out-of-fold scores.
+    Auto,
+    #[default]
+    None,
+    Prior,
+    Platt,
+    Isotonic,
+}
+
+impl CalibrateConfig {
+    /// `None`: whichever is best.
+    pub fn method(self) -> Option<Method> {
+        match self {
+            CalibrateConfig::Auto => None,
+            CalibrateConfig::None => Some(Method::None),
+            CalibrateConfig::Prior => Some(Method::Prior),
+            CalibrateConfig::Platt => Some(Method::Platt),
+            CalibrateConfig::Isotonic => Some(Method::Isotonic),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

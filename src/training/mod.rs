@@ -24,6 +24,7 @@ pub mod resample;
 pub mod resampled;
 pub mod fit;
 pub mod evaluate;
+pub mod calibrate;
 pub mod select;
 pub mod freeze;
 pub mod package;

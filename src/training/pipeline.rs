@@ -155,6 +155,7 @@ fn freeze_winner(
         selection,
         kind: model.model.kind(),
         row,
+        calibration: &outcome.report.calibration.map,
         operating_point: &outcome.report.operating_point,
         fit: store.frozen_fit(&outcome.winner)?,
         test: &split.test,
@@ -173,7 +174,8 @@ fn freeze_winner(
 fn finish(run: &Run, report: &RunReport) -> Result<()> {
     run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard)?.as_bytes())?;
     let selection = serde_json::json!({
-        "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
+        "selection": report.selection, "calibration": report.calibration.method,
+        "operating_point": report.operating_point, "bundle": report.bundle_id,
     });
     run.write("selection.json", &to_json(&selection))?;
     run.write("leaderboard.json", &to_json(&report.leaderboard))

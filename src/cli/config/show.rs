@@ -6,7 +6,7 @@ use std::path::Path;
 use super::data::ROLES;
 use super::imbalance::{PENALTIES, REMOVED, TOO_FEW};
 use super::models::{CATEGORICAL_SPLITS, CRITERIA};
-use super::policy::{MEASURES, in_units};
+use super::policy::{CALIBRATIONS, MEASURES, in_units};
 use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
@@ -38,6 +38,7 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
     page.value("select.protocol", config.select.protocol.as_str());
     page.line(0, "threshold:", None);
     page.value("threshold.max_fpr", &decimal(max_fpr));
+    page.value("calibrate", word(&CALIBRATIONS, config.calibrate));
     let (limits, importance) = (&config.limits, &config.importance);
     page.line(0, "limits:", None);
     page.value("limits.memory_budget", &limits.memory_budget.map_or("null".to_owned(), in_units));

@@ -44,6 +44,7 @@ fn the_defaults_are_those_of_the_format() {
     assert_eq!(config.split.protocols, [Protocol::Random, Protocol::Temporal]);
     assert_eq!(config.select, SelectConfig { by: SelectBy::AveragePrecision, protocol: Protocol::Temporal });
     assert_eq!(config.threshold, ThresholdPolicy::MaxFpr(0.01));
+    assert_eq!(config.calibrate, CalibrateConfig::Auto);
     assert_eq!(config.data.target, Target { column: "isFraud".into(), positive: "1".into() });
     let names: Vec<&str> = config.imbalance.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names, ["raw", "class-weights", "oversample", "smote-tomek"]);
@@ -131,6 +132,7 @@ models:
   - mlp: {{ hidden: [8], learning_rate: 1e-7 }}
 select: {{ by: recall-at-fpr-5 }}
 threshold: {{ max_fpr: 0 }}
+calibrate: isotonic
 limits: {{ memory_budget: 1.5GiB, max_model_mb: 12.5 }}
 importance: {{ permutation: true, rows: 500, repeats: 1 }}
 "
@@ -207,7 +209,6 @@ fn what_is_not_built_is_refused_by_name() {
         "models: { mlp: { early_stopping: { patience: 3 } } }",
         "models: { gradient-boosting: {} }",
         "threshold: { min_precision: 0.5 }",
-        "calibrate: auto",
         "freeze: { fit_on: all }",
         "  missing_columns: allow",
     ] {
@@ -483,6 +484,9 @@ fn types_are_strict() {
         "split: { protocols: [random, random] }",
         "threshold: { max_fpr: -0.1 }",
         "threshold: 0.1",
+        "calibrate: sigmoid",
+        "calibrate: [auto]",
+        "calibrate:",
     ] {
         assert_eq!(problems(more).len(), 1, "{more}: {:#?}", problems(more));
     }

@@ -9,12 +9,14 @@ mod metrics;
 mod out_of_bag;
 mod permutation;
 pub(in crate::training) mod ranking;
+mod reliability;
 
 pub use comparisons::{mean_over_folds, optimism, overfit};
 pub use curves::{pr_curve, roc_curve};
 pub use metrics::measure;
 pub use out_of_bag::out_of_bag;
 pub use permutation::{Permuting, permutation_importance};
+pub use reliability::{Probabilities, ReliabilityBin, probabilities, reliability};
 
 use std::collections::BTreeMap;
 
@@ -220,7 +222,7 @@ pub struct Selection {
     pub reason: String,
 }
 
-/// The chosen threshold, and what it does on out-of-fold scores and on the test rows.
+/// The chosen threshold on calibrated scores, and what it does on those of out-of-fold rows and of the test rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
     /// As in the config: `{"max_fpr": 0.01}`.

@@ -7,11 +7,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::training::calibrate::CalibrationReport;
 use crate::training::error::{Error, Result};
 use crate::training::evaluate::{Importance, Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
 
 mod advice;
 mod axes;
+mod calibration;
 mod curves;
 mod drawing;
 mod figure3;
@@ -68,6 +70,8 @@ pub struct RunReport {
     pub leaderboard: Leaderboard,
     pub optimism: Vec<OptimismGap>,
     pub selection: Selection,
+    #[serde(default)]
+    pub calibration: CalibrationReport,
     pub operating_point: OperatingPoint,
     /// `limits.max_model_mb`.
     #[serde(default)]
