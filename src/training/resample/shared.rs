@@ -21,13 +21,16 @@ use crate::training::progress::Progress;
 use crate::training::rows::TrainingSet;
 use crate::training::seed::Seed;
 
+/// What neighbours of the minority depend on beside the set: `k`, and what categories are.
+type NeighborsKey = (usize, Categories);
+
 /// A training set to which cases are applied.
 pub struct Shared<'a> {
     pub set: &'a TrainingSet,
     pub seed: Seed,
     cases: Vec<Case>,
-    neighbors: Vec<((usize, Categories), Arc<Neighbors>)>,
-    nearest: Vec<(Option<(usize, Categories)>, Categories, Arc<Vec<Neighbor>>)>,
+    neighbors: Vec<(NeighborsKey, Arc<Neighbors>)>,
+    nearest: Vec<(Option<NeighborsKey>, Categories, Arc<Vec<Neighbor>>)>,
 }
 
 /// The minority of a set, and how far apart its rows are.
@@ -114,7 +117,7 @@ impl<'a> Shared<'a> {
     }
 
     /// The most draws that a case with Tomek links asks of these neighbours.
-    fn largest(&self, classes: Classes, key: Option<(usize, Categories)>) -> usize {
+    fn largest(&self, classes: Classes, key: Option<NeighborsKey>) -> usize {
         let draws = |case: &Case| match case {
             Case::SmoteTomek { smote, .. } if key == Some((smote.k.min(classes.n_minority - 1), smote.categories)) => {
                 classes.missing(smote.target).ok()
