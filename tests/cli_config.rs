@@ -232,8 +232,7 @@ fn keys_that_are_not_built_yet() {
 repeats: 5
 features: [ { name: cents, decimals: amount } ]
 split: { gap: 3600 }
-imbalance: [ smote, smote-tomek: { categorical: nominal } ]
-calibrate: auto
+imbalance: [ undersample, smote-tomek: { nominal_penalty: half } ]
 ";
     assert_snapshot!(check(VALID.replace("a.csv", "a.parquet") + later, &[]), @r#"
     exit code 2
@@ -243,10 +242,27 @@ calibrate: auto
     error: `c.yaml`, line 6, column 10: `repeats`: not yet: this version knows only `1`, found `5`
     error: `c.yaml`, line 7, column 11: `features`: not yet: this version does not know it
     error: `c.yaml`, line 8, column 15: `split.gap`: not yet: this version knows only `0`, found `3600`
-    error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample` or `smote-tomek`
-    error: `c.yaml`, line 9, column 49: `imbalance.1.smote-tomek.categorical`: not yet: this version knows only `numeric`, found `nominal`
-    error: `c.yaml`, line 10, column 12: `calibrate`: not yet: this version knows only `none`, found `auto`
-    error: 7 problems in `c.yaml`
+    error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample`, `smote`, `tomek` or `smote-tomek`
+    error: `c.yaml`, line 9, column 42: `imbalance.1.smote-tomek.nominal_penalty`: there is nothing to penalise where categories are numbers
+    hint: say `categorical: nominal`, or leave it out
+    error: 6 problems in `c.yaml`
+    "#);
+}
+
+#[test]
+fn a_calibration_that_is_none() {
+    assert_snapshot!(check(format!("{VALID}calibrate: isotone\n"), &[]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: `c.yaml`, line 6, column 12: `calibrate`: expected `auto`, `none`, `prior`, `platt` or `isotonic`, found `isotone`
+    hint: did you mean `isotonic`?
+    "#);
+    assert_snapshot!(check(VALID, &["--set", "calibrate=[platt]"]), @r#"
+    exit code 2
+    --- stdout
+    --- stderr
+    error: `--set calibrate`: expected `auto`, `none`, `prior`, `platt` or `isotonic`, found a list
     "#);
 }
 
@@ -436,6 +452,7 @@ fn help() {
       config    Start, check or show a config
       eda       Profile the data: types, missing values, balance, drift in time
       train     Train the grid of models and cases, select, freeze; continues what is unfinished
+      resample  Show what a case does to the training rows: writes them with their origin
       evaluate  Show the figures of a finished run; trains nothing
       predict   Score the rows of a file
       package   Build the OpenWhisk action image of a bundle
@@ -537,6 +554,7 @@ fn show_says_where_each_value_came_from() {
       protocol: random                            # default
     threshold:
       max_fpr: 0.01                               # default
+    calibrate: auto                               # default
     limits:
       memory_budget: null                         # default
       max_model_mb: null                          # default

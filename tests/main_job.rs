@@ -239,7 +239,7 @@ fn too_few_frauds_for_the_neighbours() {
     fs::write(case.path().join("c.yaml"), text).unwrap();
     case.refused(
         "error: case `smote-tomek`: expected more than 5 minority rows for 5 neighbours, found 4 in random fold-0\n\
-         hint: lower `k`, use fewer folds, or leave the case out with `--only`",
+         hint: lower `k`, say `too_few: reduce`, use fewer folds, or leave the case out with `--only`",
     );
 }
 
@@ -375,6 +375,47 @@ fn predict_gives_the_score_of_the_final_fit_and_reads_json_lines_alike() {
         let score = csv.split(',').nth(1).unwrap();
         assert!(json.contains(&format!("\"score\":{score},")), "{csv} {json}");
     }
+}
+
+#[test]
+fn every_calibration_is_frozen_answered_and_evaluated_alike() {
+    let case = Case::new();
+    fs::write(case.path().join("c.yaml"), config("").replace("[ raw ]", "[ oversample: { target_share: 0.4 } ]"))
+        .unwrap();
+    let train = |method: &str| {
+        let set = format!("calibrate={method}");
+        let sets = ["--set", &set, "--set", "threshold.max_fpr=0.3"];
+        ok(case.path(), &[&["train", "--config", "c.yaml", "--json"][..], &sets].concat())
+    };
+    let document = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let mut answers = Vec::new();
+    for method in ["none", "prior", "platt", "isotonic", "auto"] {
+        let trained = document(&train(method));
+        assert!(trained["calibration"] == method || method == "auto", "{trained:#}");
+        // The very figures again from the cells alone, and the map of the bundle.
+        let evaluated = document(&ok(case.path(), &["evaluate", trained["run"].as_str().unwrap(), "--json"]));
+        for key in ["/operating_point/out_of_fold", "/operating_point/test", "/selection", "/leaderboard"] {
+            assert_eq!(evaluated.pointer(key), trained.pointer(key), "{method} {key}");
+        }
+        let bundle = case.path().join("artifacts").join(trained["bundle"].as_str().unwrap());
+        let manifest = document(&fs::read_to_string(bundle.join("manifest.json")).unwrap());
+        assert_eq!(manifest["calibration"], evaluated["calibration"]["map"]);
+        assert_eq!(evaluated["calibration"]["asked"], method);
+        // The recall of the test rows at 0.5 is of the raw score, whatever is answered.
+        assert_eq!(manifest["metrics"]["recall"], evaluated["leaderboard"]["rows"][0]["recall"]);
+        let csv = ok(case.path(), &["predict", "--bundle", &bundle.to_string_lossy(), "train.csv", "--reasons", "1"]);
+        let threshold = manifest["threshold"].as_f64().unwrap() as f32;
+        assert_eq!(manifest["threshold"], evaluated["operating_point"]["threshold"]);
+        assert!(csv.contains(",1,") && csv.contains(",0,"), "some rows on either side: {csv}");
+        for line in csv.lines().skip(1) {
+            let cells: Vec<&str> = line.split(',').collect();
+            assert_eq!(cells[2] == "1", cells[1].parse::<f32>().unwrap() >= threshold, "{line} {threshold}");
+        }
+        answers.push(csv);
+    }
+    let distinct: std::collections::BTreeSet<&String> = answers[..4].iter().collect();
+    assert_eq!(distinct.len(), 4, "each method answers in its own way");
+    assert!(answers[..4].contains(&answers[4]), "auto is one of them");
 }
 
 /// A document of the only run.

@@ -3,7 +3,10 @@
 mod tiny;
 
 use base64::Engine as _;
+use fraudml::scoring::bundle::{Bundle, MANIFEST, Manifest};
+use fraudml::scoring::calibration::{Calibration, Isotonic, Platt, Prior};
 use fraudml::scoring::error::ScoringError;
+use fraudml::scoring::scorer::Scorer;
 use fraudml::serving::protocol::{Action, Reply};
 use fraudml::serving::stage::{MAX_RESULT_BYTES, Stage};
 use serde_json::{Value as Json, json};
@@ -119,6 +122,48 @@ fn the_chain_of_three_actions_is_the_pipeline_is_the_golden_record() {
     scores.sort();
     scores.dedup();
     assert!(scores.len() > 5, "golden records must differ: {scores:?}");
+}
+
+#[test]
+fn a_calibrated_bundle_answers_the_calibrated_score_alone_and_in_the_chain() {
+    let points = Isotonic { scores: vec![0.1, 0.5, 0.500_000_1], probabilities: vec![0.01, 1.0 / 3.0, 0.9] };
+    let maps = [
+        Calibration::Prior(Prior { odds_factor: 0.03 }),
+        Calibration::Platt(Platt { slope: 1.7, intercept: -2.3, clip: 0.01 }),
+        Calibration::Isotonic(points),
+    ];
+    for map in maps {
+        let files = tiny::files_calibrated(&map);
+        let scorer = Scorer::new(Bundle::from_files(&files).unwrap()).unwrap();
+        assert_eq!(scorer.bundle().manifest.calibration, map);
+        let mut changed = 0;
+        for record in tiny::records() {
+            let raw = tiny::scorer().pipeline(&record).unwrap().score;
+            let fused = scorer.pipeline(&record).unwrap();
+            let chained = scorer.predict(&scorer.encode(&scorer.transform(&record).unwrap()).unwrap()).unwrap();
+            assert_eq!(fused, chained);
+            assert_eq!(fused.score.to_bits(), map.apply(raw).to_bits());
+            assert_eq!(fused.is_fraud, fused.score >= fused.threshold, "the threshold is on the calibrated score");
+            changed += u32::from(fused.score != raw);
+        }
+        assert!(changed > 5, "{map:?}");
+    }
+}
+
+#[test]
+fn a_bundle_with_a_damaged_calibration_is_refused() {
+    let falling = Isotonic { scores: vec![0.1, 0.9], probabilities: vec![0.5, 0.4] };
+    let files = tiny::files();
+    let manifest: Manifest = serde_json::from_slice(&files[MANIFEST]).unwrap();
+    for map in [Calibration::Isotonic(falling), Calibration::Prior(Prior { odds_factor: -1.0 })] {
+        // Sealed again, so that no hash tells.
+        let sealed = Manifest { calibration: map.clone(), ..manifest.clone() }.seal();
+        let mut files = files.clone();
+        files.insert(MANIFEST.to_owned(), sealed.to_bytes());
+        let refused = Bundle::from_files(&files).unwrap_err();
+        let expected = format!("`manifest.json`: calibration `{}`: expected", map.method().as_str());
+        assert!(refused.message.starts_with(&expected), "{refused}");
+    }
 }
 
 #[test]

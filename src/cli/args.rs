@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::training::config::Device;
+use crate::training::config::{Device, Protocol};
 use crate::training::predict::Attribution;
 
 /// From raw, imbalanced transaction files to a verified serverless scoring service.
@@ -46,6 +46,8 @@ pub enum Command {
     Eda(EdaArgs),
     /// Train the grid of models and cases, select, freeze; continues what is unfinished
     Train(TrainArgs),
+    /// Show what a case does to the training rows: writes them with their origin
+    Resample(ResampleArgs),
     /// Show the figures of a finished run; trains nothing
     Evaluate(EvaluateArgs),
     /// Score the rows of a file
@@ -147,6 +149,39 @@ impl From<DeviceArg> for Device {
 }
 
 #[derive(Debug, Args)]
+pub struct ResampleArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// The case, by its name in the config
+    #[arg(long, value_name = "K")]
+    pub case: String,
+    /// Only the rows that this fold is fitted on, from 0 [default: all training rows]
+    #[arg(long, value_name = "K")]
+    pub fold: Option<usize>,
+    /// The protocol whose training rows are meant [default: the one that selection looks at]
+    #[arg(long, value_name = "NAME", value_enum)]
+    pub protocol: Option<ProtocolName>,
+    /// The file to write: .parquet or .csv
+    #[arg(long, value_name = "F")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolName {
+    Random,
+    Temporal,
+}
+
+impl From<ProtocolName> for Protocol {
+    fn from(name: ProtocolName) -> Self {
+        match name {
+            ProtocolName::Random => Protocol::Random,
+            ProtocolName::Temporal => Protocol::Temporal,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
 pub struct EvaluateArgs {
     /// Id, unique prefix or path of a run [default: the latest finished one]
     #[arg(value_name = "RUN")]
@@ -164,7 +199,7 @@ pub struct PredictArgs {
     /// Where the scores go [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
-    /// Name up to N features that raised each score most (forests only)
+    /// Name up to N features that raised each score most, before calibration (forests only)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub reasons: Option<u16>,
     /// How contributions are found: along the paths of the row, or as Shapley values (slow)

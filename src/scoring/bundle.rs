@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest, Sha256};
 
+use super::calibration::Calibration;
 use super::error::ScoringError;
 use super::model::{Classifier, Model, ModelKind};
 use super::preprocessor::Preprocessor;
@@ -29,13 +30,6 @@ pub const FILES: [(&str, u64); 4] =
     [(MANIFEST, 16 << 20), (PREPROCESSOR, 64 << 20), (MODEL, 1 << 30), (GOLDEN, 16 << 20)];
 
 const RESTORE: &str = "restore the bundle from where it was made, or run `fraudml train` again";
-
-/// How raw scores become calibrated ones.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Calibration {
-    None,
-}
 
 /// What a bundle is: all a reader needs to know without loading the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -170,6 +164,7 @@ impl Bundle {
         if manifest.model == ModelKind::Logistic {
             return Err(ScoringError::new("`manifest.json`: the logistic baseline never becomes a bundle"));
         }
+        manifest.calibration.check().map_err(|error| ScoringError::new(format!("`{MANIFEST}`: {error}")))?;
         let golden = serde_json::from_slice(bytes(GOLDEN)?)
             .map_err(|error| ScoringError::new(format!("`{GOLDEN}` can't be read: {error}")))?;
         Ok(Bundle { manifest, preprocessor, model, golden })

@@ -10,6 +10,7 @@ pub mod matrix;
 pub mod packed;
 pub mod preprocessor;
 pub mod model;
+pub mod calibration;
 pub mod bundle;
 pub mod scorer;
 pub mod stage;

@@ -33,6 +33,7 @@ pub struct Encoded {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
     pub id: Json,
+    /// Calibrated.
     pub score: f32,
     pub is_fraud: bool,
     pub threshold: f32,
@@ -148,15 +149,22 @@ impl Scorer {
         self.decide(record.id, self.bundle.model.score_row(&vector))
     }
 
+    /// The score that is answered for a raw one.
+    pub fn calibrated(&self, raw: f32) -> f32 {
+        self.bundle.manifest.calibration.apply(raw)
+    }
+
+    /// On the calibrated score.
     pub fn is_fraud(&self, score: f32) -> bool {
         score >= self.bundle.manifest.threshold
     }
 
     /// A score that is no number (huge values overflow in a network) is an error; JSON would turn it into null.
-    fn decide(&self, id: Json, score: f32) -> Result<Prediction, ScoringError> {
-        if !score.is_finite() {
+    fn decide(&self, id: Json, raw: f32) -> Result<Prediction, ScoringError> {
+        if !raw.is_finite() {
             return Err(ScoringError::new("the numbers of the record overflow in the model"));
         }
+        let score = self.calibrated(raw);
         let is_fraud = self.is_fraud(score);
         let message = if is_fraud { "fraudulent" } else { "authorised" };
         let (threshold, bundle) = (self.bundle.manifest.threshold, self.bundle.manifest.id.clone());

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
-use super::error::{Error, ErrorKind, Result};
+use super::error::{Error, Result};
 
 use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
 use super::fit::mlp::WatchedCurves;
@@ -18,7 +18,7 @@ use super::mapped::Storage;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Progress, Unit};
 use super::read::ReadData;
-use super::resample::resample;
+use super::resample::{Resampled, Shared, resample};
 use super::rows::TrainingSet;
 use super::run::cpu_features;
 use super::run_dir::{CellStore, FrozenFit};
@@ -182,11 +182,7 @@ impl PartOfGrid<'_> {
     }
 
     fn seed(&self) -> Seed {
-        let part = match self.part {
-            Part::Fold(fold) => fold as u64,
-            Part::Final => u64::MAX,
-        };
-        Seed::new(self.config.seed).derive(self.split.protocol.as_str(), part)
+        self.part.seed(self.split.protocol, Seed::new(self.config.seed))
     }
 
     /// Models of a case without their cell, of those that set so much aside.
@@ -215,9 +211,12 @@ impl PartOfGrid<'_> {
         let (train, watched) = apart.as_ref().map_or((train, None), |(train, watched)| (train, Some(watched)));
         let prepared = prepare(&self.config.preprocess, train, held_out, self.storage)?;
         let watched = watched.map(|rows| prepared.watched(rows)).transpose()?;
+        let of_part = cases.iter().map(|case| case.case.clone()).collect();
+        let mut shared = Shared::new(&prepared.train, self.seed(), of_part);
         for case in cases {
-            let seed = self.seed().derive(&format!("case {}", case.name), 0);
-            let (set, report) = resample(&case.case, &prepared.train, seed, self.progress)?;
+            let place = || format!("{} {} {}", self.split.protocol.as_str(), self.part, case.name);
+            let resampled = resample(&case.case, &mut shared, self.progress);
+            let Resampled { set, report, .. } = resampled.map_err(|error| error.within(&place()))?;
             let set = set.watching(watched.clone());
             for model in self.missing(case, aside) {
                 if self.progress.interrupted() {
@@ -243,11 +242,8 @@ impl PartOfGrid<'_> {
         model: &NamedModel,
     ) -> Result<(String, Option<f64>)> {
         let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
-        let place = |error: Error| match error.kind {
-            ErrorKind::Interrupted => error,
-            _ => Error { message: format!("{}: {}", self.name(case, model), error.message), ..error },
-        };
-        let fitted = model.model.fit(set, seed, self.progress).map_err(place)?;
+        let fitted =
+            model.model.fit(set, seed, self.progress).map_err(|error| error.within(&self.name(case, model)))?;
         let (columns, rows) = prepared.held_out.columns();
         let scores = score_rows(&fitted.model, columns, rows);
         let train_scores = score_set(&fitted.model, &prepared.train);

@@ -2,7 +2,7 @@
 //! is not finished yet counts.
 
 use super::cells::{PlannedCell, plan};
-use super::config::{Case, Config, ModelConfig, NamedCase};
+use super::config::{Config, ModelConfig, NamedCase, TooFew};
 use super::error::{Error, Result};
 use super::fit::mlp::check_device;
 use super::progress::Progress;
@@ -62,22 +62,27 @@ fn check_neighbours(
     unfinished: &dyn Fn(&Split, Part) -> bool,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let Case::SmoteTomek { k, .. } = &named.case else { return Ok(()) };
-    let mut seconds = 0.0;
+    if !named.case.has_neighbors() {
+        return Ok(());
+    }
+    let k = named.case.smote().map_or(0, |smote| if smote.too_few == TooFew::Reduce { 1 } else { smote.k });
+    let (mut seconds, mut bytes) = (0.0, 0.0_f64);
     for split in splits {
         for part in split.parts().filter(|&part| unfinished(split, part)) {
             let (train, _) = split.rows(part);
             let n_positives = train.labels().iter().filter(|&&label| label == 1).count();
             let n_minority = n_positives.min(train.n_rows() - n_positives);
-            if n_minority <= *k {
+            if n_minority <= k {
                 return Err(Error::permanent(format!(
                     "case `{}`: expected more than {k} minority rows for {k} neighbours, found {n_minority} in {} {part}",
                     named.name,
                     split.protocol.as_str()
                 ))
-                .hint("lower `k`, use fewer folds, or leave the case out with `--only`"));
+                .hint("lower `k`, say `too_few: reduce`, use fewer folds, or leave the case out with `--only`"));
             }
-            seconds += estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns()).seconds;
+            let work = estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns());
+            seconds += work.seconds;
+            bytes = bytes.max(work.bytes);
         }
     }
     if seconds > LIMIT_HOURS * 3600.0 {
@@ -89,8 +94,11 @@ fn check_neighbours(
         .hint("leave the case out with `--only`, or use fewer rows or folds"));
     }
     if seconds > 60.0 {
-        let minutes = seconds / 60.0;
-        progress.say(&format!("case `{}`: the search for neighbours will take about {minutes:.0} minutes", named.name));
+        let (minutes, gigabytes) = (seconds / 60.0, bytes / 1e9);
+        progress.say(&format!(
+            "case `{}`: the search for neighbours will take about {minutes:.0} minutes and {gigabytes:.1} GB beside the data",
+            named.name
+        ));
     }
     Ok(())
 }
@@ -161,20 +169,19 @@ impl Need {
         let (n_rows, table) = (data.dataset.n_rows() as f64, &data.dataset.table);
         let largest = splits.iter().map(|split| split.train.n_rows()).max().unwrap_or_default() as f64;
         let n_features = table.n_columns() as f64;
-        let enlarged = |case: &NamedCase| match &case.case {
-            Case::SmoteTomek { target, .. } => largest + target.n_minority(largest as usize) as f64,
-            _ => 0.0,
-        };
+        let synthetic = |case: &NamedCase| case.case.smote().map(|smote| smote.target.n_minority(largest as usize));
+        let enlarged = |case: &NamedCase| synthetic(case).map_or(0.0, |n| largest + n as f64);
         let smote = config.imbalance.iter().map(enlarged).fold(0.0, f64::max);
         let mut bins: Vec<usize> = config.models.iter().filter_map(|model| bins(&model.model)).collect();
         let on_matrix = bins.len() < config.models.len();
         bins.sort_unstable();
         bins.dedup();
-        let matrix = if on_matrix || smote > 0.0 { largest } else { 0.0 };
+        let neighbors = config.imbalance.iter().any(|case| case.case.has_neighbors());
+        let matrix = if on_matrix || neighbors { largest } else { 0.0 };
         Need {
             spillable: table.n_bytes() as f64 + 2.0 * n_features * bins.len() as f64 * (largest + smote),
-            // SMOTE holds the enlarged matrix beside what it is made of.
-            always: BYTES_PER_ROW * n_rows + 4.0 * n_features * (matrix + 2.0 * smote),
+            // SMOTE holds the enlarged matrix beside the one it is made of.
+            always: BYTES_PER_ROW * n_rows + 4.0 * n_features * (matrix + smote),
             matrices: matrix > 0.0,
         }
     }

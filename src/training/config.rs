@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::scoring::calibration::Method;
 use crate::scoring::model::ModelKind;
 use crate::scoring::preprocessor::TextCase;
 
@@ -24,6 +25,7 @@ pub struct Config {
     pub models: Vec<NamedModel>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
+    pub calibrate: CalibrateConfig,
     pub limits: LimitsConfig,
     pub importance: ImportanceConfig,
     pub output: OutputConfig,
@@ -139,7 +141,62 @@ pub enum Case {
     Raw,
     ClassWeights(ClassWeights),
     Oversample { target: Balance },
-    SmoteTomek { target: Balance, k: usize, tomek_remove: TomekRemove },
+    Smote(SmoteConfig),
+    Tomek { remove: TomekRemove, categories: Categories },
+    SmoteTomek { smote: SmoteConfig, remove: TomekRemove },
+}
+
+impl Case {
+    /// How synthetic rows are made, if any are.
+    pub fn smote(&self) -> Option<&SmoteConfig> {
+        match self {
+            Case::Smote(smote) | Case::SmoteTomek { smote, .. } => Some(smote),
+            Case::Raw | Case::ClassWeights(_) | Case::Oversample { .. } | Case::Tomek { .. } => None,
+        }
+    }
+
+    /// Whether it looks for neighbours, which need a value in every cell.
+    pub fn has_neighbors(&self) -> bool {
+        self.smote().is_some() || matches!(self, Case::Tomek { .. })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct SmoteConfig {
+    pub target: Balance,
+    /// Minority neighbours that a synthetic row may lead to.
+    pub k: usize,
+    pub categories: Categories,
+    pub too_few: TooFew,
+}
+
+/// What label codes are to a distance and to a synthetic row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Categories {
+    /// Numbers (the paper).
+    Numeric,
+    /// Equal or not (SMOTE-NC).
+    Nominal(NominalPenalty),
+}
+
+/// What a category that differs adds to a squared distance, in med^2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NominalPenalty {
+    /// One (Chawla et al. 2002).
+    Full,
+    /// One half (imbalanced-learn).
+    Half,
+}
+
+/// What happens where there are not more than `k` minority rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TooFew {
+    Refuse,
+    /// `k` becomes one less than there are, with a warning.
+    Reduce,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -445,6 +502,32 @@ pub struct SelectConfig {
 pub enum ThresholdPolicy {
     /// The lowest threshold whose false-positive rate on out-of-fold scores is at most this.
     MaxFpr(f64),
+}
+
+/// How raw scores become probabilities.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CalibrateConfig {
+    /// Whichever has the lowest cross-fitted log-loss on out-of-fold scores.
+    Auto,
+    #[default]
+    None,
+    Prior,
+    Platt,
+    Isotonic,
+}
+
+impl CalibrateConfig {
+    /// `None`: whichever is best.
+    pub fn method(self) -> Option<Method> {
+        match self {
+            CalibrateConfig::Auto => None,
+            CalibrateConfig::None => Some(Method::None),
+            CalibrateConfig::Prior => Some(Method::Prior),
+            CalibrateConfig::Platt => Some(Method::Platt),
+            CalibrateConfig::Isotonic => Some(Method::Isotonic),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -43,6 +43,14 @@ impl Error {
         Self::new(ErrorKind::Interrupted, "interrupted").hint("run the same command again to continue")
     }
 
+    /// The same, said of a place; an interruption stays one.
+    pub fn within(self, place: &str) -> Self {
+        match self.kind {
+            ErrorKind::Interrupted => self,
+            _ => Self { message: format!("{place}: {}", self.message), ..self },
+        }
+    }
+
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self

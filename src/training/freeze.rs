@@ -1,7 +1,7 @@
 //! Freeze: the winner's existing final fit becomes a bundle. Nothing is trained here.
 //!
-//! In: the stored bytes of the final fit, the operating point, raw test rows for golden records. Out: the files of the
-//! bundle, already loaded once and replayed, so that a bundle that would refuse to start is never written.
+//! In: the stored bytes of the final fit, the calibration, the operating point, raw test rows for golden records. Out: the
+//! files of the bundle, already loaded once and replayed, so that a bundle that would refuse to start is never written.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,9 @@ use super::evaluate::{LeaderboardRow, OperatingPoint, Selection};
 use super::rows::HeldOutRows;
 use super::run_dir::FrozenFit;
 use super::table_file::Scores;
-use crate::scoring::bundle::{
-    Bundle, Calibration, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex,
-};
-use crate::scoring::model::{Model, ModelKind};
+use crate::scoring::bundle::{Bundle, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex};
+use crate::scoring::calibration::Calibration;
+use crate::scoring::model::{Classifier, Model, ModelKind};
 use crate::scoring::preprocessor::Preprocessor;
 use crate::scoring::record::Value;
 use crate::scoring::schema::Schema;
@@ -32,6 +31,7 @@ pub struct Freezing<'a> {
     pub selection: &'a Selection,
     pub kind: ModelKind,
     pub row: &'a LeaderboardRow,
+    pub calibration: &'a Calibration,
     pub operating_point: &'a OperatingPoint,
     pub fit: FrozenFit,
     pub test: &'a HeldOutRows,
@@ -53,7 +53,7 @@ pub fn freeze(from: &Freezing) -> Result<(String, BTreeMap<String, Vec<u8>>)> {
         model: from.kind,
         case: from.selection.case.clone(),
         protocol: from.selection.protocol.clone(),
-        calibration: Calibration::None,
+        calibration: from.calibration.clone(),
         threshold: from.operating_point.threshold,
         policy: from.operating_point.policy.clone(),
         metrics: metrics(from.row)?,
@@ -85,23 +85,28 @@ fn to_json(golden: &Golden) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(golden).map_err(|error| Error::failed(error.to_string()))
 }
 
-/// Golden records, each proven to give the score that the final fit gave to the same test row.
+/// Golden records, each proven to give the score that the final fit gave to the same test row. The raw bits are compared
+/// first: a calibration that pools scores would hide a difference.
 fn golden(scorer: &Scorer, from: &Freezing) -> Result<Golden> {
     let n_rows = from.test.n_rows();
     let mut records = Vec::new();
     for at in (0..N_GOLDEN.min(n_rows)).map(|at| at * n_rows / N_GOLDEN.min(n_rows)) {
         let golden = scorer.golden(raw_record(from, at))?;
-        let online = scorer.pipeline(&golden.record)?.score;
-        let offline = from.test_scores.scores[at];
-        if online.to_bits() != offline.to_bits() {
-            return Err(Error::failed(format!(
-                "test row {at}: the frozen model scores {online}, the fitted one {offline}"
-            ))
-            .hint("the online and the offline score must be the same bits: please report this"));
-        }
+        let vector = scorer.encode(&scorer.transform(&golden.record)?)?.vector;
+        let raw = from.test_scores.scores[at];
+        same_bits(at, "model", scorer.bundle().model.score_row(&vector), raw)?;
+        same_bits(at, "calibration", scorer.pipeline(&golden.record)?.score, from.calibration.apply(raw))?;
         records.push(golden);
     }
     Ok(Golden { records })
+}
+
+fn same_bits(at: usize, what: &str, online: f32, offline: f32) -> Result<()> {
+    if online.to_bits() == offline.to_bits() {
+        return Ok(());
+    }
+    Err(Error::failed(format!("test row {at}: the frozen {what} scores {online}, the fitted one {offline}"))
+        .hint("the online and the offline score must be the same bits: please report this"))
 }
 
 /// The raw row as a caller would send it: missing cells left out.

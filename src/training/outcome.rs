@@ -1,17 +1,18 @@
-//! Outcome: finished cells become the leaderboard, the selection, the operating point. Trains nothing.
+//! Outcome: finished cells become the leaderboard, the selection, the calibration, the operating point. Trains nothing.
 //!
 //! In: a run folder and the cell store. Out: a [`RunReport`]. `train` and `evaluate` both come through here, so what
 //! they say is the same by construction.
 
 use std::collections::BTreeMap;
 
+use super::calibrate::{CalibrationReport, FoldScores, calibrate};
 use super::cells::{Cell, PlannedCell};
 use super::error::{Error, Result};
 
 use super::config::LimitsConfig;
 use super::evaluate::{
-    Importance, Leaderboard, LeaderboardRow, Metrics, PermutationImportance, Selection, mean_over_folds, optimism,
-    overfit, pr_curve, roc_curve,
+    Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, PermutationImportance, Selection,
+    mean_over_folds, optimism, overfit, pr_curve, roc_curve,
 };
 use super::report::{Curves, LossCurve, RunReport};
 use super::run::Run;
@@ -62,7 +63,7 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
         rows.push(row);
     }
     let selection = select(&rows, run.file.select, run.file.limits)?;
-    let (winner, operating_point) = operate(run, store, &groups, &selection)?;
+    let (winner, calibration, operating_point) = operate(run, store, &groups, &rows, &selection)?;
     let report = RunReport {
         name: run.file.name.clone(),
         run_id: run.file.run_id.clone(),
@@ -72,6 +73,7 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
         optimism: optimism(&rows),
         leaderboard: Leaderboard { format: 1, rows },
         selection,
+        calibration,
         operating_point,
         max_model_mb: run.file.limits.max_model_mb,
         importance: importance(run, store, &winner)?,
@@ -137,24 +139,34 @@ fn importance(run: &Run, store: &CellStore, winner: &str) -> Result<Importance> 
     Ok(Importance { impurity: store.cell(winner)?.importance, permutation: asked.permutation.then(read).flatten() })
 }
 
-/// The threshold comes from the winner's out-of-fold scores and is then measured once on the test rows.
+/// Calibration and then threshold come from the winner's out-of-fold scores; the test rows measure both, once.
 fn operate(
     run: &Run,
     store: &CellStore,
     groups: &[Vec<&PlannedCell>],
+    rows: &[LeaderboardRow],
     selection: &Selection,
-) -> Result<(String, super::evaluate::OperatingPoint)> {
-    let is_winner = |cell: &&PlannedCell| {
-        cell.protocol == selection.protocol && cell.model == selection.model && cell.case == selection.case
+) -> Result<(String, CalibrationReport, OperatingPoint)> {
+    let is_winner = |protocol: &str, model: &str, case: &str| {
+        protocol == selection.protocol && model == selection.model && case == selection.case
     };
-    let group = groups.iter().find(|group| group.first().is_some_and(is_winner));
-    let Some((last, folds)) = group.and_then(|group| group.split_last()) else {
+    let of_winner = |cell: &&PlannedCell| is_winner(&cell.protocol, &cell.model, &cell.case);
+    let group = groups.iter().find(|group| group.first().is_some_and(of_winner));
+    let row = rows.iter().find(|row| is_winner(&row.protocol, &row.model, &row.case));
+    let cells = group.and_then(|group| group.split_last());
+    let resampling = row.and_then(|row| row.resampling.split_last());
+    let (Some((last, folds)), Some((of_last, of_folds))) = (cells, resampling) else {
         return Err(Error::failed("the winner has no cells"));
     };
-    let folds = folds.iter().map(|cell| store.scores(&cell.key)).collect::<Result<Vec<_>>>()?;
-    let labels = folds.iter().flat_map(|fold| &fold.labels).copied().collect();
-    let out_of_fold = OutOfFold::new(labels, folds.iter().flat_map(|fold| &fold.scores).copied().collect());
+    let fold = |(cell, resampling): (&&PlannedCell, _)| {
+        let scores = store.scores(&cell.key)?;
+        Ok(FoldScores { out_of_fold: OutOfFold::new(scores.labels, scores.scores), resampling })
+    };
+    let folds = folds.iter().zip(of_folds).map(fold).collect::<Result<Vec<_>>>()?;
     let test = store.scores(&last.key)?;
     let test = TestScores::new(test.labels, test.scores);
-    Ok((last.key.clone(), operating_point(run.file.threshold, &out_of_fold, &test)?))
+    let calibration = calibrate(run.file.calibrate, &folds, of_last, &test)?;
+    let out_of_fold = OutOfFold::joined(folds.iter().map(|fold| &fold.out_of_fold)).calibrated(&calibration.map);
+    let point = operating_point(run.file.threshold, &out_of_fold, &test.calibrated(&calibration.map))?;
+    Ok((last.key.clone(), calibration, point))
 }

@@ -14,6 +14,7 @@ use super::mapped::Storage;
 use super::outcome::{Outcome, PERMUTATION_FILE, assemble};
 use super::progress::Progress;
 use super::report::RunReport;
+use super::resampled::{ResampledRows, Wanted};
 use super::run::{Run, run_id};
 use super::run_dir::{CellStore, create_folder, prove_writable, publish_folder, to_json, write_atomic};
 use super::seed::Seed;
@@ -71,6 +72,14 @@ pub fn explore(config: &Config, progress: &dyn Progress) -> Result<(PathBuf, Eda
     let path = config.output.reports.join(run_id(config, &data)).join("eda.json");
     write_atomic(&path, &to_json(&eda))?;
     Ok((path, eda))
+}
+
+/// Applies one case to the training rows of one part; fits nothing.
+pub fn resample(config: &Config, wanted: &Wanted, progress: &dyn Progress) -> Result<ResampledRows> {
+    wanted.case(config)?;
+    let data = read::read(&config.data, &Storage::in_memory(), progress)?;
+    let splits = split_all(config, &data)?;
+    ResampledRows::new(config, &data, &splits, wanted, progress)
 }
 
 /// Everything that will be written to is writable before the long work starts.
@@ -146,6 +155,7 @@ fn freeze_winner(
         selection,
         kind: model.model.kind(),
         row,
+        calibration: &outcome.report.calibration.map,
         operating_point: &outcome.report.operating_point,
         fit: store.frozen_fit(&outcome.winner)?,
         test: &split.test,
@@ -164,7 +174,8 @@ fn freeze_winner(
 fn finish(run: &Run, report: &RunReport) -> Result<()> {
     run.write("leaderboard.csv", report::leaderboard_csv(&report.leaderboard)?.as_bytes())?;
     let selection = serde_json::json!({
-        "selection": report.selection, "operating_point": report.operating_point, "bundle": report.bundle_id,
+        "selection": report.selection, "calibration": report.calibration.method,
+        "operating_point": report.operating_point, "bundle": report.bundle_id,
     });
     run.write("selection.json", &to_json(&selection))?;
     run.write("leaderboard.json", &to_json(&report.leaderboard))

@@ -1,8 +1,8 @@
 //! Batch scoring with a bundle: raw CSV rows or JSON lines in, one line per row out, with reasons where they are asked for.
 //!
 //! The table goes through the very functions that answer a request, so every score has the bits of the online one. The
-//! reasons of a row are the features that moved its score up most, by path attribution or by TreeSHAP; ties by the
-//! order of features.
+//! reasons of a row are the features that moved its raw score up most, by path attribution or by TreeSHAP; ties by the
+//! order of features. Contributions add up to the raw score; the score that stands beside them is the calibrated one.
 
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub struct WantedReasons {
     pub by: Attribution,
 }
 
-/// A feature, and by how much it raised the score.
+/// A feature, and by how much it raised the raw score.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Reason {
     pub feature: String,
@@ -74,7 +74,7 @@ impl<'a> Explainer<'a> {
         }
     }
 
-    /// At most `n` features that raised the score, the largest contribution first.
+    /// At most `n` features that raised the raw score, the largest contribution first.
     fn reasons(&self, row: &[f32], contributions: &mut [f64]) -> Result<Vec<Reason>> {
         self.contributions(row, contributions)?;
         let mut raising: Vec<usize> = (0..contributions.len()).filter(|&at| contributions[at] as f32 > 0.0).collect();
@@ -136,18 +136,21 @@ pub fn predict_csv(
     // Blocks, so that a large file needs its table and little more.
     let columns = bundle.preprocessor.bind(&table)?;
     for block in rows.chunks(65_536) {
-        let scores = score_rows(&bundle.model, &columns, block);
-        if let Some(at) = scores.iter().position(|score| !score.is_finite()) {
+        let raw = score_rows(&bundle.model, &columns, block);
+        if let Some(at) = raw.iter().position(|score| !score.is_finite()) {
             let id = ids.get(block[at] as usize);
             return Err(Error::permanent(format!("row with id `{id}`: the numbers overflow in the model")));
         }
         let explain = |explainer: &Explainer| explainer.reasons_of_all(&columns.matrix(block));
         let mut reasons = explainer.map(explain).transpose()?.map(Vec::into_iter);
-        scored.extend(block.iter().zip(scores).map(|(&row, score)| ScoredRow {
-            id: ids.get(row as usize).into_owned(),
-            score,
-            is_fraud: scorer.is_fraud(score),
-            reasons: reasons.as_mut().and_then(Iterator::next),
+        scored.extend(block.iter().zip(raw).map(|(&row, raw)| {
+            let score = scorer.calibrated(raw);
+            ScoredRow {
+                id: ids.get(row as usize).into_owned(),
+                score,
+                is_fraud: scorer.is_fraud(score),
+                reasons: reasons.as_mut().and_then(Iterator::next),
+            }
         }));
     }
     Ok(scored)

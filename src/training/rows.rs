@@ -215,8 +215,13 @@ impl TrainingSet {
     }
 
     /// Rows that stand in a matrix of their own, where this set's would lie.
-    pub(in crate::training) fn with_matrix(&self, matrix: FeatureMatrix, labels: Vec<u8>, weights: Vec<f32>) -> Self {
-        let distinct = DistinctRows::of_matrix(Arc::new(matrix), self.distinct.storage.clone());
+    pub(in crate::training) fn with_matrix(
+        &self,
+        matrix: Arc<FeatureMatrix>,
+        labels: Vec<u8>,
+        weights: Vec<f32>,
+    ) -> Self {
+        let distinct = DistinctRows::of_matrix(matrix, self.distinct.storage.clone());
         Self::with(distinct, (0..labels.len() as u32).collect(), labels, weights)
     }
 

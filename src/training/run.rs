@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cells::{PlannedCell, Timing};
-use super::config::{Config, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig, ThresholdPolicy};
+use super::config::{
+    CalibrateConfig, Config, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig, ThresholdPolicy,
+};
 use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
 use super::run_dir::{read_json, to_json, write_atomic};
@@ -37,6 +39,9 @@ pub struct RunFile {
     pub splits: std::collections::BTreeMap<String, String>,
     pub select: SelectConfig,
     pub threshold: ThresholdPolicy,
+    /// `none` in runs of before there was another.
+    #[serde(default)]
+    pub calibrate: CalibrateConfig,
     #[serde(default)]
     pub limits: LimitsConfig,
     #[serde(default)]
@@ -93,6 +98,7 @@ impl Run {
             splits: Default::default(),
             select: config.select,
             threshold: config.threshold,
+            calibrate: config.calibrate,
             limits: config.limits,
             importance: config.importance,
             output: config.output.clone(),

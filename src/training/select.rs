@@ -10,6 +10,7 @@ use super::config::{LimitsConfig, SelectBy, SelectConfig, ThresholdPolicy};
 use super::error::{Error, Result};
 use super::evaluate::ranking::Ranking;
 use super::evaluate::{LeaderboardRow, OperatingPoint, PointMetrics, Selection};
+use crate::scoring::calibration::Calibration;
 
 /// The baseline: never a bundle.
 const NEVER_SELECTED: &str = "logistic";
@@ -26,7 +27,7 @@ macro_rules! scored_rows {
         }
 
         impl $name {
-            /// One label and one raw score per row.
+            /// One label and one score per row.
             pub(in crate::training) fn new(labels: Vec<u8>, scores: Vec<f32>) -> Self {
                 assert_eq!(labels.len(), scores.len(), "one score per label");
                 Self { labels, scores }
@@ -38,6 +39,12 @@ macro_rules! scored_rows {
 
             pub fn scores(&self) -> &[f32] {
                 &self.scores
+            }
+
+            /// The same rows, their scores raw before and calibrated after.
+            pub fn calibrated(&self, map: &Calibration) -> Self {
+                let scores = self.scores.iter().map(|&raw| map.apply(raw)).collect();
+                Self { labels: self.labels.clone(), scores }
             }
         }
     };
@@ -60,7 +67,17 @@ scored_rows! {
     TestScores
 }
 
-/// The threshold of a policy, for the rule `score >= threshold`.
+impl OutOfFold {
+    /// The rows of several folds in their order.
+    pub fn joined<'a>(folds: impl Iterator<Item = &'a OutOfFold> + Clone) -> OutOfFold {
+        OutOfFold {
+            labels: folds.clone().flat_map(|fold| &fold.labels).copied().collect(),
+            scores: folds.flat_map(|fold| &fold.scores).copied().collect(),
+        }
+    }
+}
+
+/// The threshold of a policy, for the rule `score >= threshold`; scores are calibrated by now.
 ///
 /// `max_fpr`: the lowest of the out-of-fold scores that keeps the false-positive rate within the limit. If even the
 /// highest does not, the next f32 above it, where nothing out of fold raises an alarm.

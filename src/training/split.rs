@@ -46,6 +46,17 @@ impl std::fmt::Display for Part {
     }
 }
 
+impl Part {
+    /// What all randomness of a part comes from.
+    pub fn seed(self, protocol: Protocol, seed: Seed) -> Seed {
+        let nth = match self {
+            Part::Fold(fold) => fold as u64,
+            Part::Final => u64::MAX,
+        };
+        seed.derive(protocol.as_str(), nth)
+    }
+}
+
 impl Split {
     pub fn parts(&self) -> impl Iterator<Item = Part> {
         (0..self.folds.len()).map(Part::Fold).chain([Part::Final])

@@ -1,10 +1,12 @@
-//! Tables on disk as Parquet bytes: the scores of a cell. Bytes out, bytes in; polars does the format.
+//! Tables on disk: the scores of a cell as Parquet bytes, resampled rows as Parquet or CSV. polars and crate `csv` do the
+//! formats.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 
 use polars::prelude::*;
 
 use super::error::{Error, Result};
+use super::resampled::{ResampledRow, ResampledRows};
 
 /// One held-out row of a cell.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +55,71 @@ fn columns(frame: &DataFrame) -> PolarsResult<Scores> {
     let labels = frame.column("label")?.u32()?.iter().map(|label| u8::from(label == Some(1))).collect();
     let scores = frame.column("score")?.f32()?.iter().map(|score| score.unwrap_or(f32::NAN)).collect();
     Ok(Scores { row_ids, labels, scores })
+}
+
+/// Rows that are written together, and are a row group of a Parquet file.
+const ROWS_PER_BLOCK: usize = 1 << 15;
+/// What stands before the prepared features.
+const BESIDE: [&str; 7] = ["row_id", "origin", "removed", "parent", "neighbour", "gap", "label"];
+
+fn block(rows: &ResampledRows, start: usize) -> Vec<ResampledRow<'_>> {
+    (start..rows.n_rows().min(start + ROWS_PER_BLOCK)).map(|at| rows.row(at)).collect()
+}
+
+/// Resampled rows as Parquet, a block at a time.
+pub fn write_resampled_parquet(rows: &ResampledRows, to: &mut dyn Write) -> Result<()> {
+    let mut frames = (0..rows.n_rows()).step_by(ROWS_PER_BLOCK).map(|start| frame(rows, &block(rows, start)));
+    let write = || -> PolarsResult<()> {
+        let Some(first) = frames.next().transpose()? else { return Ok(()) };
+        let compressed = ParquetWriter::new(to).with_compression(ParquetCompression::Zstd(None));
+        let mut writer = compressed.batched(first.schema())?;
+        writer.write_batch(&first)?;
+        frames.try_for_each(|frame| writer.write_batch(&frame?))?;
+        writer.finish().map(drop)
+    };
+    write().map_err(|error| Error::failed(format!("rows could not be written as Parquet: {error}")))
+}
+
+fn frame(rows: &ResampledRows, block: &[ResampledRow]) -> PolarsResult<DataFrame> {
+    let texts = |of: fn(&ResampledRow) -> Option<String>| block.iter().map(of).collect::<Vec<Option<String>>>();
+    let mut columns = vec![
+        Column::new(BESIDE[0].into(), texts(|row| row.row_id.clone())),
+        Column::new(BESIDE[1].into(), block.iter().map(|row| row.origin.as_str()).collect::<Vec<_>>()),
+        Column::new(BESIDE[2].into(), block.iter().map(|row| row.removed).collect::<Vec<_>>()),
+        Column::new(BESIDE[3].into(), texts(|row| row.parent.clone())),
+        Column::new(BESIDE[4].into(), texts(|row| row.neighbour.clone())),
+        Column::new(BESIDE[5].into(), block.iter().map(|row| row.gap).collect::<Vec<_>>()),
+        Column::new(BESIDE[6].into(), block.iter().map(|row| u32::from(row.label)).collect::<Vec<_>>()),
+    ];
+    for (feature, name) in rows.names().iter().enumerate() {
+        let values: Vec<f32> = block.iter().map(|row| row.values[feature]).collect();
+        columns.push(Column::new(name.as_str().into(), values));
+    }
+    DataFrame::new(block.len(), columns)
+}
+
+/// Resampled rows as CSV; numbers as their shortest text that reads back as the same.
+pub fn write_resampled_csv(rows: &ResampledRows, to: &mut dyn Write) -> Result<()> {
+    let mut writer = csv::Writer::from_writer(to);
+    let mut write = || -> csv::Result<()> {
+        writer.write_record(BESIDE.iter().copied().chain(rows.names().iter().map(String::as_str)))?;
+        for at in 0..rows.n_rows() {
+            let row = rows.row(at);
+            for text in [row.row_id.as_deref(), Some(row.origin.as_str())] {
+                writer.write_field(text.unwrap_or_default())?;
+            }
+            writer.write_field(row.removed.to_string())?;
+            for text in [row.parent, row.neighbour, row.gap.map(|gap| gap.to_string()), Some(row.label.to_string())] {
+                writer.write_field(text.unwrap_or_default())?;
+            }
+            for value in row.values {
+                writer.write_field(if value.is_nan() { String::new() } else { value.to_string() })?;
+            }
+            writer.write_record(None::<&[u8]>)?;
+        }
+        Ok(writer.flush()?)
+    };
+    write().map_err(|error| Error::failed(format!("rows could not be written as CSV: {error}")))
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! The twin of all other cases: the same calls on training rows compile.
+use fraudml::scoring::calibration::{Calibration, Method};
+use fraudml::training::calibrate;
 use fraudml::training::config::*;
 use fraudml::training::error::Result;
+use fraudml::training::evaluate::ResamplingReport;
 use fraudml::training::fit::{Fitted, Learner, preprocessor};
 use fraudml::training::mapped::Storage;
 use fraudml::training::prepare::{Prepared, prepare};
 use fraudml::training::progress::Progress;
-use fraudml::training::resample::resample;
+use fraudml::training::resample::{Shared, resample};
 use fraudml::training::rows::{HeldOutRows, TrainRows};
 use fraudml::training::seed::Seed;
 use fraudml::training::select::{OutOfFold, choose_threshold};
@@ -23,9 +26,13 @@ pub fn watched(protocol: Protocol, config: &PreprocessConfig, train: &TrainRows,
 }
 
 pub fn fitted(model: &ModelConfig, case: &Case, prepared: &Prepared, seed: Seed, progress: &dyn Progress) -> Result<Fitted> {
-    model.fit(&resample(case, &prepared.train, seed, progress)?.0, seed, progress)
+    model.fit(&resample(case, &mut Shared::new(&prepared.train, seed, Vec::new()), progress)?.set, seed, progress)
 }
 
 pub fn threshold(policy: ThresholdPolicy, out_of_fold: &OutOfFold) -> Result<f32> {
     choose_threshold(policy, out_of_fold)
+}
+
+pub fn calibration(method: Method, out_of_fold: &OutOfFold, resampling: &ResamplingReport) -> std::result::Result<Calibration, String> {
+    calibrate::fit(method, out_of_fold, resampling)
 }

@@ -4,9 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fraudml::scoring::bundle::{
-    Bundle, Calibration, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex,
-};
+use fraudml::scoring::bundle::{Bundle, GOLDEN, Golden, MANIFEST, MODEL, Manifest, PREPROCESSOR, sha256_hex};
+use fraudml::scoring::calibration::Calibration;
 use fraudml::scoring::model::mlp::{Dense, Mlp};
 use fraudml::scoring::model::{Model, ModelKind};
 use fraudml::scoring::preprocessor::{Categorical, FrozenColumn, Numeric, Preprocessor, Scale, TextCase};
@@ -58,6 +57,11 @@ fn weights(n: usize, seed: u32) -> Vec<f32> {
 
 /// The four files of the bundle.
 pub fn files() -> BTreeMap<String, Vec<u8>> {
+    files_calibrated(&Calibration::None)
+}
+
+/// The same model under a calibration.
+pub fn files_calibrated(calibration: &Calibration) -> BTreeMap<String, Vec<u8>> {
     let columns = vec![
         numeric("amt", 68.769, 135.027176, 239.162522),
         categorical("card", &["AMEX", "MASTERCARD", "STRASSE", "VISA"], 2.7, 1.1),
@@ -96,7 +100,7 @@ pub fn files() -> BTreeMap<String, Vec<u8>> {
             model: ModelKind::Mlp,
             case: "raw".into(),
             protocol: "temporal".into(),
-            calibration: Calibration::None,
+            calibration: calibration.clone(),
             threshold: 0.5,
             policy: json!({ "value": 0.5 }),
             metrics: BTreeMap::new(),

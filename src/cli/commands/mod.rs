@@ -16,6 +16,7 @@ mod eda;
 mod evaluate;
 mod package;
 mod predict;
+mod resample;
 mod synth;
 mod train;
 
@@ -39,6 +40,7 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Config(command) => config_command::run(command, context),
         Command::Eda(args) => eda::run(args, context),
         Command::Train(args) => train::run(args, context),
+        Command::Resample(args) => resample::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::Package(args) => package::run(args, context),

@@ -26,6 +26,7 @@ pub(super) fn say(trained: &Trained, context: &Context) -> Result<(), Failure> {
         "bundle": trained.run.file.bundle,
         "reports": trained.reports,
         "selection": trained.report.selection,
+        "calibration": trained.report.calibration.method,
         "operating_point": trained.report.operating_point,
         "leaderboard": trained.report.leaderboard,
     }))?;

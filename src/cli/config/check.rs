@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::section::{Report, Section};
-use super::values::{Refusal, choice, text, whole};
+use super::values::{Refusal, text, whole};
 use super::yaml::Node;
 use super::{data, imbalance, models, policy, preparation};
 use crate::training::config::{Case, Config, ImputeNumeric, ModelConfig, Protocol};
@@ -22,7 +22,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     let models = models::check(&mut root);
     let select = policy::select(root.section("select"), &split.protocols);
     let threshold = policy::threshold(root.section("threshold"));
-    root.value("calibrate", (), choice(&[("none", ())], &["auto", "prior", "platt", "isotonic"]));
+    let calibrate = policy::calibrate(&mut root);
     root.only("freeze", "null");
     let limits = policy::limits(root.section("limits"));
     let importance = policy::importance(root.section("importance"));
@@ -33,7 +33,21 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
         report.refuse_key("split.protocols", refusal.hint("name the time column in `data.time`, or use [random]"));
     }
     root.finish();
-    Config { name, seed, data, split, preprocess, imbalance, models, select, threshold, limits, importance, output }
+    Config {
+        name,
+        seed,
+        data,
+        split,
+        preprocess,
+        imbalance,
+        models,
+        select,
+        threshold,
+        calibrate,
+        limits,
+        importance,
+        output,
+    }
 }
 
 /// What can only be judged once `--only` has narrowed the grid: a network and a neighbour search can't take missing

@@ -6,16 +6,22 @@ use super::kinds::{Vocabulary, entries};
 use super::section::Section;
 use super::values::{Refusal, choice, number, whole};
 use super::yaml::Value;
-use crate::training::config::{Balance, Case, ClassWeights, NamedCase, TomekRemove};
+use crate::training::config::{
+    Balance, Case, Categories, ClassWeights, NamedCase, NominalPenalty, SmoteConfig, TomekRemove, TooFew,
+};
 
 pub(super) const CASES: Vocabulary = Vocabulary {
     noun: "case",
-    built: &["raw", "class-weights", "oversample", "smote-tomek"],
-    later: &["smote", "tomek", "undersample", "adasyn", "borderline-smote", "smote-enn"],
+    built: &["raw", "class-weights", "oversample", "smote", "tomek", "smote-tomek"],
+    later: &["undersample", "adasyn", "borderline-smote", "smote-enn"],
     reserved: &[],
 };
 
 pub(super) const REMOVED: [(&str, TomekRemove); 2] = [("both", TomekRemove::Both), ("majority", TomekRemove::Majority)];
+
+pub(super) const TOO_FEW: [(&str, TooFew); 2] = [("refuse", TooFew::Refuse), ("reduce", TooFew::Reduce)];
+pub(super) const PENALTIES: [(&str, NominalPenalty); 2] =
+    [("full", NominalPenalty::Full), ("half", NominalPenalty::Half)];
 
 pub(super) fn check(root: &mut Section) -> Vec<NamedCase> {
     let cases = entries(root, "imbalance", &CASES).into_iter().map(|entry| {
@@ -23,7 +29,15 @@ pub(super) fn check(root: &mut Section) -> Vec<NamedCase> {
         let case = match entry.kind {
             "class-weights" => class_weights(&mut settings),
             "oversample" => Case::Oversample { target: balance(&mut settings) },
-            "smote-tomek" => smote_tomek(&mut settings),
+            "smote" => Case::Smote(smote(&mut settings)),
+            "tomek" => {
+                let remove = removed(&mut settings, TomekRemove::Majority);
+                Case::Tomek { remove, categories: categories(&mut settings) }
+            }
+            "smote-tomek" => {
+                let smote = smote(&mut settings);
+                Case::SmoteTomek { smote, remove: removed(&mut settings, TomekRemove::Both) }
+            }
             _ => Case::Raw,
         };
         settings.finish();
@@ -45,14 +59,30 @@ fn class_weights(settings: &mut Section) -> Case {
     Case::ClassWeights(ClassWeights::Given { positive, negative })
 }
 
-fn smote_tomek(settings: &mut Section) -> Case {
+fn smote(settings: &mut Section) -> SmoteConfig {
     let target = balance(settings);
     let k = settings.value("k", 5, whole(1..=1000));
-    let tomek_remove = settings.value("tomek_remove", TomekRemove::Both, choice(&REMOVED, &[]));
-    settings.value("categorical", (), choice(&[("numeric", ())], &["nominal"]));
-    settings.only("too_few", "refuse");
-    settings.only("nominal_penalty", "null");
-    Case::SmoteTomek { target, k, tomek_remove }
+    let categories = categories(settings);
+    SmoteConfig { target, k, categories, too_few: settings.value("too_few", TooFew::Refuse, choice(&TOO_FEW, &[])) }
+}
+
+/// imbalanced-learn's usual: the majority's end after Tomek links alone, both ends after SMOTE.
+fn removed(settings: &mut Section, usual: TomekRemove) -> TomekRemove {
+    settings.value("tomek_remove", usual, choice(&REMOVED, &[]))
+}
+
+/// A penalty is for nominal categories alone.
+fn categories(settings: &mut Section) -> Categories {
+    let nominal = settings.value("categorical", false, choice(&[("numeric", false), ("nominal", true)], &[]));
+    if nominal {
+        return Categories::Nominal(settings.value("nominal_penalty", NominalPenalty::Full, choice(&PENALTIES, &[])));
+    }
+    if let Some(penalty) = settings.entry("nominal_penalty").filter(|penalty| !penalty.value.is_null()) {
+        let refusal = Refusal::new("there is nothing to penalise where categories are numbers");
+        let hint = "say `categorical: nominal`, or leave it out";
+        settings.report.refuse(penalty.place, &settings.path("nominal_penalty"), refusal.hint(hint));
+    }
+    Categories::Numeric
 }
 
 /// One of two keys that mean different things; never both.

@@ -1,4 +1,4 @@
-//! What is done with the finished grid, and within which bounds: `select`, `threshold`, `limits`, `importance`, `output`.
+//! What is done with the finished grid, and within which bounds: `select`, `threshold`, `calibrate`, `limits`, `importance`, `output`.
 
 use std::ops::Bound::{Excluded, Included};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::values::{Read, Refusal, choice, flag, nullable, number, text, whole};
 use super::yaml::{Node, Value};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    ImportanceConfig, LimitsConfig, OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy,
+    CalibrateConfig, ImportanceConfig, LimitsConfig, OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy,
 };
 
 pub(super) const MEASURES: [(&str, SelectBy); 5] = [
@@ -39,6 +39,18 @@ pub(super) fn threshold(mut threshold: Section) -> ThresholdPolicy {
     }
     threshold.finish();
     ThresholdPolicy::MaxFpr(max_fpr)
+}
+
+pub(super) const CALIBRATIONS: [(&str, CalibrateConfig); 5] = [
+    ("auto", CalibrateConfig::Auto),
+    ("none", CalibrateConfig::None),
+    ("prior", CalibrateConfig::Prior),
+    ("platt", CalibrateConfig::Platt),
+    ("isotonic", CalibrateConfig::Isotonic),
+];
+
+pub(super) fn calibrate(root: &mut Section) -> CalibrateConfig {
+    root.value("calibrate", CalibrateConfig::Auto, choice(&CALIBRATIONS, &[]))
 }
 
 pub(super) fn limits(mut limits: Section) -> LimitsConfig {

@@ -3,14 +3,15 @@
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
+use super::data::ROLES;
+use super::imbalance::{PENALTIES, REMOVED, TOO_FEW};
 use super::models::{CATEGORICAL_SPLITS, CRITERIA, OPTIMIZERS, SCHEDULES, WATCHED};
-use super::policy::{MEASURES, in_units};
+use super::policy::{CALIBRATIONS, MEASURES, in_units};
 use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
-use super::{data::ROLES, imbalance::REMOVED};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    Balance, Case, ClassWeights, Config, EarlyStopping, ForestConfig, MaxFeatures, MaxSamples, MlpConfig, ModelConfig,
-    Optimizer, Origins, ThresholdPolicy,
+    Balance, Case, Categories, ClassWeights, Config, EarlyStopping, ForestConfig, MaxFeatures, MaxSamples, MlpConfig,
+    ModelConfig, Optimizer, Origins, SmoteConfig, ThresholdPolicy, TomekRemove,
 };
 
 /// The YAML of a config; with `origins`, each value is followed by `# default`, `# line 12` or `# --set`.
@@ -37,6 +38,7 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
     page.value("select.protocol", config.select.protocol.as_str());
     page.line(0, "threshold:", None);
     page.value("threshold.max_fpr", &decimal(max_fpr));
+    page.value("calibrate", word(&CALIBRATIONS, config.calibrate));
     let (limits, importance) = (&config.limits, &config.importance);
     page.line(0, "limits:", None);
     page.value("limits.memory_budget", &limits.memory_budget.map_or("null".to_owned(), in_units));
@@ -155,9 +157,34 @@ fn case_settings(case: &Case) -> (&'static str, Settings) {
             ("class-weights", vec![("positive", decimal(*positive)), ("negative", decimal(*negative))])
         }
         Case::Oversample { target } => ("oversample", vec![balance(target)]),
-        Case::SmoteTomek { target, k, tomek_remove } => {
-            let removed = word(&REMOVED, *tomek_remove).to_owned();
-            ("smote-tomek", vec![balance(target), ("k", k.to_string()), ("tomek_remove", removed)])
+        Case::Smote(smote) => ("smote", smote_settings(smote, balance(&smote.target))),
+        Case::Tomek { remove, categories } => {
+            ("tomek", [removed(*remove)].into_iter().chain(category_settings(*categories)).collect())
+        }
+        Case::SmoteTomek { smote, remove } => {
+            let mut settings = smote_settings(smote, balance(&smote.target));
+            settings.push(removed(*remove));
+            ("smote-tomek", settings)
+        }
+    }
+}
+
+fn removed(remove: TomekRemove) -> (&'static str, String) {
+    ("tomek_remove", word(&REMOVED, remove).to_owned())
+}
+
+fn smote_settings(smote: &SmoteConfig, balance: (&'static str, String)) -> Settings {
+    let mut settings = vec![balance, ("k", smote.k.to_string())];
+    settings.extend(category_settings(smote.categories));
+    settings.push(("too_few", word(&TOO_FEW, smote.too_few).to_owned()));
+    settings
+}
+
+fn category_settings(categories: Categories) -> Settings {
+    match categories {
+        Categories::Numeric => vec![("categorical", "numeric".to_owned())],
+        Categories::Nominal(penalty) => {
+            vec![("categorical", "nominal".to_owned()), ("nominal_penalty", word(&PENALTIES, penalty).to_owned())]
         }
     }
 }

@@ -44,11 +44,13 @@ fn the_defaults_are_those_of_the_format() {
     assert_eq!(config.split.protocols, [Protocol::Random, Protocol::Temporal]);
     assert_eq!(config.select, SelectConfig { by: SelectBy::AveragePrecision, protocol: Protocol::Temporal });
     assert_eq!(config.threshold, ThresholdPolicy::MaxFpr(0.01));
+    assert_eq!(config.calibrate, CalibrateConfig::Auto);
     assert_eq!(config.data.target, Target { column: "isFraud".into(), positive: "1".into() });
     let names: Vec<&str> = config.imbalance.iter().map(|case| case.name.as_str()).collect();
     assert_eq!(names, ["raw", "class-weights", "oversample", "smote-tomek"]);
     let target = Balance::TargetShare(0.4);
-    assert_eq!(config.imbalance[3].case, Case::SmoteTomek { target, k: 5, tomek_remove: TomekRemove::Both });
+    let smote = SmoteConfig { target, k: 5, categories: Categories::Numeric, too_few: TooFew::Refuse };
+    assert_eq!(config.imbalance[3].case, Case::SmoteTomek { smote, remove: TomekRemove::Both });
     assert_eq!(config.models[0].model, ModelConfig::RandomForest(ForestConfig::RANDOM_FOREST));
     assert_eq!(config.models[1].model, ModelConfig::ExtraTrees(ForestConfig::EXTRA_TREES));
     assert_eq!(config.models[2].model, ModelConfig::Mlp(MlpConfig::default()));
@@ -120,6 +122,9 @@ imbalance:
   - oversample: {{ target_ratio: 0.25 }}
   - oversample: {{ name: os-10, target_share: 0.1 }}
   - smote-tomek: {{ k: 3, tomek_remove: majority, name: st }}
+  - smote-tomek: {{ categorical: nominal, nominal_penalty: half, too_few: reduce, name: nc }}
+  - smote: {{ target_ratio: 0.5, categorical: nominal }}
+  - tomek: {{ tomek_remove: both }}
 models:
   - random-forest: {{ max_features: 1.0, max_depth: 7, max_leaf_nodes: 31, max_samples: 1.0 }}
   - random-forest: {{ name: '7', max_features: 3, criterion: entropy, max_samples: 20000 }}
@@ -140,6 +145,7 @@ models:
   - mlp: {{ name: decayed, optimizer: adamw, early_stopping: {{}} }}
 select: {{ by: recall-at-fpr-5 }}
 threshold: {{ max_fpr: 0 }}
+calibrate: isotonic
 limits: {{ memory_budget: 1.5GiB, max_model_mb: 12.5 }}
 importance: {{ permutation: true, rows: 500, repeats: 1 }}
 "
@@ -211,17 +217,13 @@ fn what_is_not_built_is_refused_by_name() {
         "preprocess: { categorical: { encode: one-hot } }",
         "preprocess: { scale: robust }",
         "preprocess: { reduce: [ pca ] }",
-        "imbalance: [ smote ]",
-        "imbalance: [ tomek: { k: 3 } ]",
-        "imbalance: [ smote-tomek: { categorical: nominal } ]",
-        "imbalance: [ smote-tomek: { too_few: skip } ]",
+        "imbalance: [ undersample ]",
         "models: { random-forest: { min_impurity_decrease: 0.1 } }",
         "models: { mlp: { schedule: one-cycle } }",
         "models: { mlp: { optimizer: sgd } }",
         "models: { mlp: { activation: tanh } }",
         "models: { gradient-boosting: {} }",
         "threshold: { min_precision: 0.5 }",
-        "calibrate: auto",
         "freeze: { fit_on: all }",
         "  missing_columns: allow",
     ] {
@@ -409,7 +411,7 @@ fn overrides_reach_every_key() {
     assert_eq!(config.seed, 7);
     assert_eq!(config.models.len(), 4, "the baseline stands last");
     assert!(matches!(&config.models[2].model, ModelConfig::Mlp(mlp) if mlp.epochs == 10));
-    assert!(matches!(config.imbalance[3].case, Case::SmoteTomek { k: 3, .. }));
+    assert!(matches!(config.imbalance[3].case, Case::SmoteTomek { smote: SmoteConfig { k: 3, .. }, .. }));
     assert_eq!(config.imbalance[2].case, Case::Oversample { target: Balance::TargetShare(0.3) });
     assert_eq!(config.imbalance[4].name, "cw-10");
     assert_eq!(config.data.target, Target { column: "isFraud".into(), positive: "2".into() });
@@ -530,6 +532,9 @@ fn types_are_strict() {
         "split: { protocols: [random, random] }",
         "threshold: { max_fpr: -0.1 }",
         "threshold: 0.1",
+        "calibrate: sigmoid",
+        "calibrate: [auto]",
+        "calibrate:",
     ] {
         assert_eq!(problems(more).len(), 1, "{more}: {:#?}", problems(more));
     }

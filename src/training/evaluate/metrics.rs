@@ -145,7 +145,7 @@ fn recall_at_fpr(ranking: &Ranking, max_fpr: f64) -> f64 {
     ranking.last_within(max_fpr).map_or(0.0, |step| ranking.tpr(step))
 }
 
-fn brier(labels: &[u8], scores: &[f32]) -> f64 {
+pub(super) fn brier(labels: &[u8], scores: &[f32]) -> f64 {
     let mut sum = 0.0;
     for (&label, &score) in labels.iter().zip(scores) {
         let difference = f64::from(score) - f64::from(label);
@@ -154,7 +154,7 @@ fn brier(labels: &[u8], scores: &[f32]) -> f64 {
     sum / labels.len() as f64
 }
 
-fn log_loss(labels: &[u8], scores: &[f32]) -> f64 {
+pub(super) fn log_loss(labels: &[u8], scores: &[f32]) -> f64 {
     let epsilon = f64::from(f32::EPSILON);
     let mut sum = 0.0;
     for (&label, &score) in labels.iter().zip(scores) {

@@ -9,12 +9,14 @@ mod metrics;
 mod out_of_bag;
 mod permutation;
 pub(in crate::training) mod ranking;
+mod reliability;
 
 pub use comparisons::{mean_over_folds, optimism, overfit};
 pub use curves::{pr_curve, roc_curve};
 pub use metrics::measure;
 pub use out_of_bag::out_of_bag;
 pub use permutation::{Permuting, permutation_importance};
+pub use reliability::{Probabilities, ReliabilityBin, probabilities, reliability};
 
 use std::collections::BTreeMap;
 
@@ -68,12 +70,28 @@ pub struct ResamplingReport {
     pub share_after: f64,
     pub synthetic: usize,
     pub duplicates: usize,
+    /// Neighbours that synthetic rows could lead to: `k`, or fewer where there were too few rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbors: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closeness: Option<Closeness>,
     /// Tomek links found, and rows they took away.
     pub links: usize,
     pub removed_majority: usize,
     pub removed_minority: usize,
     /// Weight of a positive and of a negative row.
     pub weights: [f64; 2],
+}
+
+/// How close synthetic rows came to the majority, in the prepared space.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Closeness {
+    /// Synthetic rows looked at.
+    pub measured: usize,
+    /// Distance to the nearest majority row: the smallest, and the 5 %, 50 % and 95 % quantiles.
+    pub quantiles: [f64; 4],
+    /// Share of them whose nearest row of all is a majority row.
+    pub nearest_is_majority: f64,
 }
 
 /// Training (original rows) against validation recall at 0.5, means over the folds; flagged above 0.10.
@@ -204,7 +222,7 @@ pub struct Selection {
     pub reason: String,
 }
 
-/// The chosen threshold, and what it does on out-of-fold scores and on the test rows.
+/// The chosen threshold on calibrated scores, and what it does on those of out-of-fold rows and of the test rows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OperatingPoint {
     /// As in the config: `{"max_fpr": 0.01}`.

@@ -40,6 +40,8 @@ mod tests {
             share_after: 0.4,
             synthetic,
             duplicates: 0,
+            neighbors: None,
+            closeness: None,
             links: 0,
             removed_majority: 0,
             removed_minority: 0,

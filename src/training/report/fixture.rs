@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Curves, LossCurve, RunReport};
-use crate::training::config::{ImportanceConfig, WatchBy};
+use crate::scoring::calibration::{Calibration, Isotonic, Method};
+use crate::training::calibrate::{CalibrationReport, Candidate};
+use crate::training::config::{CalibrateConfig, ImportanceConfig, WatchBy};
 use crate::training::evaluate::{
-    ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap,
-    OutOfBag, Overfit, PermutationImportance, PointMetrics, ResamplingReport, Selection,
+    Closeness, ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint,
+    OptimismGap, OutOfBag, Overfit, PermutationImportance, PointMetrics, Probabilities, ReliabilityBin,
+    ResamplingReport, Selection,
 };
 use crate::training::fit::mlp::WatchedCurves;
 
@@ -78,6 +81,12 @@ fn fits(case: &str, folds: usize) -> Vec<ResamplingReport> {
                 share_after: if added > 0 { 0.4 } else { 0.035 },
                 synthetic: if case == "smote-tomek" { added } else { 0 },
                 duplicates: if case == "oversample" { added } else { 0 },
+                neighbors: (case == "smote-tomek").then_some(5),
+                closeness: (case == "smote-tomek").then_some(Closeness {
+                    measured: added,
+                    quantiles: [0.4, 2.25, 9.5, 31.0],
+                    nearest_is_majority: 0.0125,
+                }),
                 links,
                 removed_majority: links,
                 removed_minority: links,
@@ -169,6 +178,7 @@ pub(super) fn full() -> RunReport {
             value: 0.42,
             reason: "Average precision 0.420 over 5 folds; the runner-up, mlp with oversample, has 0.400.".into(),
         },
+        calibration: calibration(),
         operating_point: operating_point(),
         max_model_mb: None,
         importance: Importance::default(),
@@ -209,6 +219,39 @@ pub(super) fn forest() -> RunReport {
         }),
     };
     report
+}
+
+/// `isotonic` is best, `platt` has none.
+fn calibration() -> CalibrationReport {
+    let figures = |log_loss: f64, mean_score: f64| {
+        Some(Probabilities {
+            log_loss,
+            brier: 0.3 * log_loss,
+            ece: (mean_score - 0.035).abs(),
+            mean_score,
+            prevalence: 0.035,
+        })
+    };
+    let candidate = |method, figures| Candidate { method, figures, unavailable: None };
+    let bin = |at: usize| {
+        let share = 0.001 * 2f64.powi(at as i32);
+        ReliabilityBin { n_rows: N / 10, mean_raw: 0.1 * at as f64, mean_calibrated: 1.1 * share, share }
+    };
+    CalibrationReport {
+        asked: CalibrateConfig::Auto,
+        method: Method::Isotonic,
+        map: Calibration::Isotonic(Isotonic { scores: vec![0.1, 0.9], probabilities: vec![0.001, 0.8] }),
+        candidates: vec![
+            candidate(Method::None, figures(0.21, 0.31)),
+            candidate(Method::Prior, figures(0.12, 0.02)),
+            Candidate { unavailable: Some("the slope is negative".into()), ..candidate(Method::Platt, None) },
+            candidate(Method::Isotonic, figures(0.0912, 0.0352)),
+        ],
+        out_of_fold: (0..10).map(bin).collect(),
+        test: (3..10).map(bin).collect(),
+        test_raw: figures(0.22, 0.32),
+        test_calibrated: figures(0.0999, 0.038),
+    }
 }
 
 fn operating_point() -> OperatingPoint {
@@ -329,6 +372,7 @@ pub(super) fn empty() -> RunReport {
             value: f64::NAN,
             reason: String::new(),
         },
+        calibration: CalibrationReport::default(),
         operating_point: OperatingPoint {
             policy: serde_json::Value::Null,
             threshold: 0.5,

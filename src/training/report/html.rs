@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::RunReport;
+use super::calibration;
 use super::importance;
 use super::plots::TITLES;
 use super::sections;
@@ -19,6 +20,7 @@ pub fn report_html(report: &RunReport, plots: &BTreeMap<String, Vec<u8>>) -> Str
         sections::table1(report),
         sections::cells(report),
         sections::optimism(report),
+        calibration::section(report),
         sections::operating_point(report),
         sections::resampling(report),
         importance::section(report),
@@ -166,7 +168,17 @@ mod tests {
         assert!(page.len() < 1_000_000, "{} bytes", page.len());
         let linked = page.replace("http://www.w3.org/2000/svg", "");
         assert!(!linked.contains("http:") && !linked.contains("https:") && !linked.contains("<script"));
-        let order = ["headline", "selection", "table1", "cells", "optimism", "operating-point", "resampling", "plots"];
+        let order = [
+            "headline",
+            "selection",
+            "table1",
+            "cells",
+            "optimism",
+            "calibration",
+            "operating-point",
+            "resampling",
+            "plots",
+        ];
         let places: Vec<usize> = order.iter().filter_map(|id| page.find(&format!("<section id=\"{id}\""))).collect();
         assert_eq!(places.len(), order.len() - 1, "the headline is the header");
         assert!(places.is_sorted());

@@ -1,6 +1,7 @@
 //! `report.md`: the whole report as Markdown, plots linked by their file names.
 
 use super::RunReport;
+use super::calibration;
 use super::importance;
 use super::sections;
 use super::table::{Block, Section, markdown};
@@ -12,6 +13,7 @@ pub fn report_md(report: &RunReport) -> String {
         sections::table1(report),
         sections::cells(report),
         sections::optimism(report),
+        calibration::section(report),
         sections::operating_point(report),
         sections::resampling(report),
         importance::section(report),

@@ -7,12 +7,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::training::calibrate::CalibrationReport;
 use crate::training::error::{Error, Result};
 use crate::training::evaluate::{Importance, Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
 use crate::training::fit::mlp::WatchedCurves;
 
 mod advice;
 mod axes;
+mod calibration;
 mod curves;
 mod drawing;
 mod figure3;
@@ -73,6 +75,8 @@ pub struct RunReport {
     pub leaderboard: Leaderboard,
     pub optimism: Vec<OptimismGap>,
     pub selection: Selection,
+    #[serde(default)]
+    pub calibration: CalibrationReport,
     pub operating_point: OperatingPoint,
     /// `limits.max_model_mb`.
     #[serde(default)]

@@ -290,8 +290,8 @@ pub(super) fn operating_point(report: &RunReport) -> Section {
     let mut table = Table::new(&["rows", "recall", "precision", "FPR", "TP", "FP", "TN", "FN"], 1);
     table.rows = vec![measured("out-of-fold", &point.out_of_fold), measured("test", &point.test)];
     let text = format!(
-        "A record is fraud if its score is at least {}. Policy: {}. The threshold was chosen on out-of-fold scores; the \
-         test rows only measure it.",
+        "A record is fraud if its calibrated score is at least {}. Policy: {}. The threshold was chosen on out-of-fold \
+         scores; the test rows only measure it.",
         point.threshold,
         policy(&point.policy)
     );

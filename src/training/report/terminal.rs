@@ -1,6 +1,7 @@
 //! The report on a terminal: plain aligned text, no colour needed, nothing wider than `width` where names allow it.
 
 use super::RunReport;
+use super::calibration;
 use super::importance;
 use super::sections;
 use super::table::{Block, Section, clean};
@@ -15,6 +16,7 @@ pub fn terminal(report: &RunReport, width: usize) -> String {
         sections::resampling(report),
         importance::section(report),
         sections::optimism(report),
+        calibration::section(report),
         sections::operating_point(report),
         sections::selection(report),
     ];
@@ -79,6 +81,7 @@ mod tests {
             "fold 5",
             "final",
             "Optimism gap",
+            "Calibration",
             "Operating point",
             "Selection",
             "84.0",

@@ -3,13 +3,12 @@
 //! `balanced` is n / (2 n_class) over the entries of the set (scikit-learn's `compute_class_weight`): both classes then
 //! weigh n / 2.
 
-use super::{Classes, Resampler, report};
+use super::shared::Shared;
+use super::{Classes, Resampled, Resampler, report};
 use crate::training::config::ClassWeights;
 use crate::training::error::Result;
 use crate::training::evaluate::ResamplingReport;
 use crate::training::progress::Progress;
-use crate::training::rows::TrainingSet;
-use crate::training::seed::Seed;
 
 /// Multiplies the weight of every entry by the weight of its class.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +17,8 @@ pub struct ClassWeighting {
 }
 
 impl Resampler for ClassWeighting {
-    fn resample(&self, set: &TrainingSet, _: Seed, _: &dyn Progress) -> Result<(TrainingSet, ResamplingReport)> {
+    fn resample(&self, shared: &mut Shared, _: &dyn Progress) -> Result<Resampled> {
+        let set = shared.set;
         let [positive, negative] = match self.weights {
             ClassWeights::Given { positive, negative } => [positive, negative],
             ClassWeights::Balanced => {
@@ -33,6 +33,6 @@ impl Resampler for ClassWeighting {
         let weights = weights.map(|(&label, &weight)| (f64::from(weight) * class_weight(label)) as f32).collect();
         let weighted = set.with_entries(set.entries().to_vec(), set.labels().to_vec(), weights);
         let report = ResamplingReport { weights: [positive, negative], ..report(set, &weighted) };
-        Ok((weighted, report))
+        Ok(Resampled::of_originals(set, weighted, report))
     }
 }

@@ -1,69 +1,65 @@
 //! Resample: what a case does against imbalance, to training rows alone. In: a training set; out: a training set of
 //! other entries, rows or weights, and the report of what was done.
 //!
-//! The minority is the smaller class (the positives where both are equal). Draws come from seeds by label, sums run in
-//! a fixed order: the result is the same for any number of threads. Quadratic work is estimated before it starts and
-//! refused above [`LIMIT_HOURS`].
+//! The minority is the smaller class (the positives where both are equal). Draws come from the part's seed by label, so
+//! that cases which differ in their target share rows; sums run in a fixed order: the result is the same for any number of
+//! threads. Quadratic work is estimated before it starts and refused above [`LIMIT_HOURS`].
 
+mod bounds;
 mod class_weights;
+mod distance;
+mod estimate;
+mod lineage;
 mod nearest_neighbors;
 mod oversample;
+mod shared;
 mod smote;
 mod smote_tomek;
 mod tomek_links;
 
 pub use class_weights::ClassWeighting;
+pub use estimate::{LIMIT_HOURS, Work, estimate};
+pub use lineage::{Lineage, Made};
 pub use oversample::Oversampler;
-pub use smote_tomek::{LIMIT_HOURS, SmoteTomek};
+pub use shared::Shared;
+pub use smote_tomek::{Smote, SmoteTomek, TomekLinks};
 
 use super::config::{Balance, Case};
 use super::error::{Error, Result};
 use super::evaluate::ResamplingReport;
 use super::progress::Progress;
 use super::rows::TrainingSet;
-use super::seed::Seed;
 
 /// Changes how the classes of a training set weigh against each other.
 pub trait Resampler {
-    fn resample(
-        &self,
-        set: &TrainingSet,
-        seed: Seed,
-        progress: &dyn Progress,
-    ) -> Result<(TrainingSet, ResamplingReport)>;
+    fn resample(&self, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled>;
 }
 
-/// Applies a case of the config.
-pub fn resample(
-    case: &Case,
-    set: &TrainingSet,
-    seed: Seed,
-    progress: &dyn Progress,
-) -> Result<(TrainingSet, ResamplingReport)> {
-    match *case {
-        Case::Raw => Ok((set.clone(), report(set, set))),
-        Case::ClassWeights(weights) => ClassWeighting { weights }.resample(set, seed, progress),
-        Case::Oversample { target } => Oversampler { target }.resample(set, seed, progress),
-        Case::SmoteTomek { target, k, tomek_remove } => {
-            SmoteTomek { target, k, remove: tomek_remove }.resample(set, seed, progress)
-        }
+/// What a case made of a training set.
+#[derive(Debug)]
+pub struct Resampled {
+    pub set: TrainingSet,
+    pub report: ResamplingReport,
+    pub lineage: Lineage,
+}
+
+impl Resampled {
+    /// No row came, none went.
+    fn of_originals(before: &TrainingSet, set: TrainingSet, report: ResamplingReport) -> Resampled {
+        Resampled { set, report, lineage: Lineage { n_original: before.n_entries(), ..Lineage::default() } }
     }
 }
 
-/// What a case is going to cost; all zero where the work is linear.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Work {
-    /// Row pairs whose distance is looked at.
-    pub pairs: f64,
-    /// On this machine's threads, where little can be skipped; real data is usually faster.
-    pub seconds: f64,
-}
-
-/// Estimates a case on `n_rows` rows before resampling, `n_minority` of them of the smaller class.
-pub fn estimate(case: &Case, n_rows: usize, n_minority: usize, n_features: usize) -> Work {
+/// Applies a case of the config.
+pub fn resample(case: &Case, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled> {
+    estimate::refuse_if_too_long(case, shared.set)?;
     match *case {
-        Case::SmoteTomek { target, .. } => smote_tomek::estimate(target, n_rows, n_minority, n_features),
-        _ => Work::default(),
+        Case::Raw => Ok(Resampled::of_originals(shared.set, shared.set.clone(), report(shared.set, shared.set))),
+        Case::ClassWeights(weights) => ClassWeighting { weights }.resample(shared, progress),
+        Case::Oversample { target } => Oversampler { target }.resample(shared, progress),
+        Case::Smote(smote) => Smote { smote }.resample(shared, progress),
+        Case::Tomek { remove, categories } => TomekLinks { remove, categories }.resample(shared, progress),
+        Case::SmoteTomek { smote, remove } => SmoteTomek { smote, remove }.resample(shared, progress),
     }
 }
 
@@ -123,6 +119,8 @@ fn report(before: &TrainingSet, after: &TrainingSet) -> ResamplingReport {
         share_after: share(after),
         synthetic: 0,
         duplicates: 0,
+        neighbors: None,
+        closeness: None,
         links: 0,
         removed_majority: 0,
         removed_minority: 0,

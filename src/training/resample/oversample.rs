@@ -3,13 +3,13 @@
 
 use rand::RngExt;
 
-use super::{Classes, Resampler, report};
+use super::lineage::{Lineage, Made};
+use super::shared::Shared;
+use super::{Classes, Resampled, Resampler, report};
 use crate::training::config::Balance;
 use crate::training::error::Result;
 use crate::training::evaluate::ResamplingReport;
 use crate::training::progress::Progress;
-use crate::training::rows::TrainingSet;
-use crate::training::seed::Seed;
 
 /// Repeats minority entries; adds nothing where the target is already reached.
 #[derive(Debug, Clone, Copy)]
@@ -18,23 +18,27 @@ pub struct Oversampler {
 }
 
 impl Resampler for Oversampler {
-    fn resample(&self, set: &TrainingSet, seed: Seed, _: &dyn Progress) -> Result<(TrainingSet, ResamplingReport)> {
+    fn resample(&self, shared: &mut Shared, _: &dyn Progress) -> Result<Resampled> {
+        let set = shared.set;
         let classes = Classes::of(set)?;
         let duplicates = classes.missing(self.target)?;
-        let minority: Vec<usize> =
-            (0..set.n_entries()).filter(|&entry| set.labels()[entry] == classes.minority).collect();
+        let minority: Vec<u32> =
+            (0..set.n_entries() as u32).filter(|&entry| set.labels()[entry as usize] == classes.minority).collect();
 
-        let mut rng = seed.derive("oversample", 0).rng();
-        let (mut entries, mut labels) = (set.entries().to_vec(), set.labels().to_vec());
-        let mut weights = set.weights().to_vec();
-        for _ in 0..duplicates {
-            let drawn = minority[rng.random_range(0..minority.len())];
-            entries.push(set.entries()[drawn]);
-            labels.push(classes.minority);
-            weights.push(set.weights()[drawn]);
-        }
-        let resampled = set.with_entries(entries, labels, weights);
+        let mut rng = shared.seed.derive("oversample", 0).rng();
+        let drawn: Vec<u32> = (0..duplicates).map(|_| minority[rng.random_range(0..minority.len())]).collect();
+        let again = || drawn.iter().map(|&entry| entry as usize);
+        let resampled = set.with_entries(
+            set.entries().iter().copied().chain(again().map(|entry| set.entries()[entry])).collect(),
+            set.labels().iter().copied().chain(again().map(|entry| set.labels()[entry])).collect(),
+            set.weights().iter().copied().chain(again().map(|entry| set.weights()[entry])).collect(),
+        );
         let report = ResamplingReport { duplicates, ..report(set, &resampled) };
-        Ok((resampled, report))
+        let made = drawn.into_iter().map(|parent| Made { parent, neighbor: None, gap: 0.0 }).collect();
+        Ok(Resampled {
+            report,
+            lineage: Lineage { n_original: set.n_entries(), made, removed: Vec::new() },
+            set: resampled,
+        })
     }
 }

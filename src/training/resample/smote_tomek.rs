@@ -1,147 +1,211 @@
-//! SMOTE, then Tomek links of the result. In: a training set; out: its rows and the synthetic ones after them, less
-//! the rows that were taken away.
+//! The cases that look for neighbours: SMOTE, Tomek links, and SMOTE followed by the Tomek links of its result. In: a
+//! shared training set; out: its rows and the synthetic ones after them, less the rows that were taken away, and how
+//! close the synthetic rows came to the majority.
 //!
 //! The matrix of the result still holds the removed rows; its entries no longer name them.
 
-use super::smote::{self, Drawn};
+use std::sync::Arc;
+
+use super::lineage::{Lineage, Made};
+use super::nearest_neighbors::{Neighbor, Search, Targets};
+use super::shared::{Minority, Shared, Synthesis, targets};
 use super::tomek_links::{self, Link};
-use super::{Classes, Resampler, Work, report};
+use super::{Classes, Resampled, Resampler, report};
 use crate::scoring::matrix::FeatureMatrix;
-use crate::training::config::{Balance, TomekRemove};
-use crate::training::error::{Error, Result};
-use crate::training::evaluate::ResamplingReport;
+use crate::training::config::{Categories, SmoteConfig, TomekRemove};
+use crate::training::error::Result;
+use crate::training::evaluate::{Closeness, ResamplingReport};
 use crate::training::progress::Progress;
 use crate::training::rows::TrainingSet;
-use crate::training::seed::Seed;
 
-/// More estimated work than this is refused.
-pub const LIMIT_HOURS: f64 = 12.0;
-/// Nanoseconds of one thread per pair, and per pair and feature: `speed_of_tomek` in the tests, CPU time on an AMD EPYC.
-/// Measured on normal noise, where no distance is much smaller than another and few pairs are dismissed early.
-const NANOSECONDS_PER_PAIR: f64 = 2.5;
-const NANOSECONDS_PER_FEATURE: f64 = 0.04;
+/// Synthetic rows whose closeness to the majority is measured where no link is looked for: the first, and draws are alike.
+const MEASURED: usize = 2_000;
 
-/// Adds synthetic minority rows up to the target (none where it is reached), then removes Tomek links.
+/// Adds synthetic minority rows up to the target; none where it is reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Smote {
+    pub smote: SmoteConfig,
+}
+
+/// Removes ends of Tomek links.
+#[derive(Debug, Clone, Copy)]
+pub struct TomekLinks {
+    pub remove: TomekRemove,
+    pub categories: Categories,
+}
+
+/// SMOTE, then Tomek links.
 #[derive(Debug, Clone, Copy)]
 pub struct SmoteTomek {
-    pub target: Balance,
-    pub k: usize,
+    pub smote: SmoteConfig,
     pub remove: TomekRemove,
 }
 
-impl Resampler for SmoteTomek {
-    fn resample(
-        &self,
-        set: &TrainingSet,
-        seed: Seed,
-        progress: &dyn Progress,
-    ) -> Result<(TrainingSet, ResamplingReport)> {
-        let classes = Classes::of(set)?;
-        let n_synthetic = classes.missing(self.target)?;
-        refuse_if_too_long(self.target, set, classes)?;
+impl Resampler for Smote {
+    fn resample(&self, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled> {
+        let work = Work::new(shared, self.smote.categories, Some(&self.smote), progress)?;
+        let matrix = shared.enlarged(&work.minority, work.synthesis.as_ref());
+        let closeness = work.sampled_closeness(shared, &matrix, progress)?;
+        Ok(work.result(shared, matrix, &[], TomekRemove::Majority, closeness))
+    }
+}
 
-        let (enlarged, hints) = self.enlarge(set, classes, n_synthetic, seed, progress)?;
-        let links = tomek_links::find(
-            enlarged.matrix(),
-            enlarged.labels(),
-            classes.minority,
-            (n_synthetic > 0).then_some(&hints[..]),
+impl Resampler for TomekLinks {
+    fn resample(&self, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled> {
+        Work::new(shared, self.categories, None, progress)?.with_links(shared, self.remove, progress)
+    }
+}
+
+impl Resampler for SmoteTomek {
+    fn resample(&self, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled> {
+        Work::new(shared, self.smote.categories, Some(&self.smote), progress)?.with_links(shared, self.remove, progress)
+    }
+}
+
+/// One case on one set.
+struct Work {
+    classes: Classes,
+    categories: Categories,
+    minority: Minority,
+    /// None where nothing is to be added.
+    synthesis: Option<Synthesis>,
+}
+
+impl Work {
+    fn new(
+        shared: &mut Shared,
+        categories: Categories,
+        smote: Option<&SmoteConfig>,
+        progress: &dyn Progress,
+    ) -> Result<Work> {
+        let classes = Classes::of(shared.set)?;
+        let n_draws = smote.map_or(Ok(0), |smote| classes.missing(smote.target))?;
+        let minority = shared.minority(classes, categories)?;
+        let synthesis = match smote {
+            Some(smote) if n_draws > 0 => Some(shared.synthesis(smote, &minority, n_draws, progress)?),
+            _ => None,
+        };
+        Ok(Work { classes, categories, minority, synthesis })
+    }
+
+    fn draws(&self) -> &[super::smote::Draw] {
+        self.synthesis.as_ref().map_or(&[], |synthesis| &synthesis.draws)
+    }
+
+    fn majority(&self, set: &TrainingSet) -> Vec<u32> {
+        (0..set.n_entries() as u32).filter(|&entry| set.labels()[entry as usize] != self.classes.minority).collect()
+    }
+
+    fn with_links(self, shared: &mut Shared, remove: TomekRemove, progress: &dyn Progress) -> Result<Resampled> {
+        let nearest = shared.nearest_majority(
+            self.classes,
+            self.categories,
+            &self.minority,
+            self.synthesis.as_ref(),
             progress,
         )?;
-        let kept = without(&enlarged, &links, self.remove);
+        let matrix = shared.enlarged(&self.minority, self.synthesis.as_ref());
+        let targets = targets(&self.minority, self.synthesis.as_ref(), shared.set.n_entries());
+        let nearest = &nearest[..targets.len()];
+        let search = Search::new(&matrix, &self.minority.distance)?;
+        let found = tomek_links::find(&search, targets, nearest, progress)?;
+        let n_minority = self.minority.rows.len();
+        let closeness = closeness(&nearest[n_minority..], &found.crossing[n_minority..]);
+        Ok(self.result(shared, matrix, &found.links, remove, closeness))
+    }
+
+    /// How close the first synthetic rows are to the majority.
+    fn sampled_closeness(
+        &self,
+        shared: &Shared,
+        matrix: &FeatureMatrix,
+        progress: &dyn Progress,
+    ) -> Result<Option<Closeness>> {
+        let all = targets(&self.minority, self.synthesis.as_ref(), shared.set.n_entries());
+        let measured: Vec<u32> =
+            (0..self.draws().len().min(MEASURED)).map(|draw| all.row(all.rows.len() + draw)).collect();
+        if measured.is_empty() {
+            return Ok(None);
+        }
+        let search = Search::new(matrix, &self.minority.distance)?;
+        let sample = Targets::rows(&measured);
+        let nearest = tomek_links::nearest_majority(&search, sample, &self.majority(shared.set), progress)?;
+        let minority: Vec<u32> = (0..all.len()).map(|target| all.row(target)).collect();
+        let back = search.nearer_than(sample, &minority, nearest.clone(), progress)?;
+        let crossing: Vec<bool> = back.iter().zip(&nearest).map(|(back, nearest)| back == nearest).collect();
+        Ok(closeness(&nearest, &crossing))
+    }
+
+    fn result(
+        &self,
+        shared: &Shared,
+        matrix: Arc<FeatureMatrix>,
+        links: &[Link],
+        remove: TomekRemove,
+        closeness: Option<Closeness>,
+    ) -> Resampled {
+        let set = shared.set;
+        let (mut labels, mut weights) = (set.labels().to_vec(), set.weights().to_vec());
+        let mut made = Vec::with_capacity(self.draws().len());
+        for draw in self.draws() {
+            let [parent, neighbor] = [draw.parent, draw.neighbor].map(|end| self.minority.rows[end as usize]);
+            labels.push(self.classes.minority);
+            weights.push(set.weights()[parent as usize]);
+            made.push(Made { parent, neighbor: Some(neighbor), gap: draw.gap });
+        }
+        // Nothing was added to a set whose entries are its rows: its columns, bins and matrix go on serving.
+        let enlarged = match Arc::ptr_eq(&matrix, set.matrix()) {
+            true => set.clone(),
+            false => set.with_matrix(matrix, labels, weights),
+        };
+        let removed = removed(links, remove);
+        let kept = without(&enlarged, &removed);
         let report = ResamplingReport {
-            synthetic: n_synthetic,
+            synthetic: self.draws().len(),
+            neighbors: self.synthesis.as_ref().map(|synthesis| synthesis.neighbors.k),
+            closeness,
             links: links.len(),
             removed_majority: links.len(),
-            removed_minority: if self.remove == TomekRemove::Both { links.len() } else { 0 },
+            removed_minority: removed.len() - links.len(),
             ..report(set, &kept)
         };
-        Ok((kept, report))
+        Resampled { set: kept, report, lineage: Lineage { n_original: set.n_entries(), made, removed } }
     }
 }
 
-impl SmoteTomek {
-    /// One matrix row per entry, the synthetic rows last; and for every minority row, in row order, a row near it.
-    fn enlarge(
-        &self,
-        set: &TrainingSet,
-        classes: Classes,
-        n_synthetic: usize,
-        seed: Seed,
-        progress: &dyn Progress,
-    ) -> Result<(TrainingSet, Vec<u32>)> {
-        if n_synthetic == 0 {
-            let gathered = gather(set, &(0..set.n_entries()).collect::<Vec<_>>(), 0);
-            let matrix = FeatureMatrix::new(set.matrix().names().clone(), gathered);
-            return Ok((set.with_matrix(matrix, set.labels().to_vec(), set.weights().to_vec()), Vec::new()));
-        }
-        let minority: Vec<usize> =
-            (0..set.n_entries()).filter(|&entry| set.labels()[entry] == classes.minority).collect();
-        let minority_matrix = FeatureMatrix::new(set.matrix().names().clone(), gather(set, &minority, 0));
-        let Drawn { draws, neighbors } = smote::draw(&minority_matrix, n_synthetic, self.k, seed, progress)?;
-
-        let mut values = gather(set, &(0..set.n_entries()).collect::<Vec<_>>(), n_synthetic);
-        let (mut labels, mut weights) = (set.labels().to_vec(), set.weights().to_vec());
-        let mut hints: Vec<u32> =
-            neighbors.chunks_exact(self.k).map(|near| minority[near[0] as usize] as u32).collect();
-        for draw in draws {
-            draw.interpolate(&minority_matrix, &mut values);
-            labels.push(classes.minority);
-            weights.push(set.weights()[minority[draw.parent as usize]]);
-            hints.push(minority[draw.closer_end() as usize] as u32);
-        }
-        let matrix =
-            FeatureMatrix::new(set.matrix().names().clone(), values).with_nominal(set.matrix().nominal().clone());
-        Ok((set.with_matrix(matrix, labels, weights), hints))
-    }
+/// Of synthetic rows: their nearest majority rows, and whether those are nearer than any row of their own class.
+fn closeness(nearest: &[Neighbor], crossing: &[bool]) -> Option<Closeness> {
+    let mut distances: Vec<f64> = nearest.iter().map(|neighbor| neighbor.0.sqrt()).collect();
+    distances.sort_unstable_by(f64::total_cmp);
+    let quantile = |share: f64| distances.get((share * (distances.len() - 1) as f64).round() as usize).copied();
+    (!distances.is_empty()).then(|| Closeness {
+        measured: distances.len(),
+        quantiles: [0.0, 0.05, 0.5, 0.95].map(|share| quantile(share).unwrap_or_default()),
+        nearest_is_majority: crossing.iter().filter(|&&crosses| crosses).count() as f64 / distances.len() as f64,
+    })
 }
 
-/// The values of some entries, row after row, with room for `n_more` rows.
-fn gather(set: &TrainingSet, entries: &[usize], n_more: usize) -> Vec<f32> {
-    let matrix = set.matrix();
-    let mut values = Vec::with_capacity((entries.len() + n_more) * matrix.n_features());
-    for &entry in entries {
-        values.extend_from_slice(matrix.row(set.entries()[entry] as usize));
+/// Rows that links take away, ascending.
+fn removed(links: &[Link], remove: TomekRemove) -> Vec<u32> {
+    let mut rows: Vec<u32> = links.iter().map(|link| link.majority).collect();
+    if remove == TomekRemove::Both {
+        rows.extend(links.iter().map(|link| link.minority));
     }
-    values
+    rows.sort_unstable();
+    rows
 }
 
-/// The set less the ends of links. Entries are rows here.
-fn without(set: &TrainingSet, links: &[Link], remove: TomekRemove) -> TrainingSet {
+/// The set less some entries, by position.
+fn without(set: &TrainingSet, removed: &[u32]) -> TrainingSet {
+    if removed.is_empty() {
+        return set.clone();
+    }
     let mut keep = vec![true; set.n_entries()];
-    for link in links {
-        keep[link.majority as usize] = false;
-        keep[link.minority as usize] &= remove == TomekRemove::Majority;
-    }
-    let entries: Vec<u32> = set.entries().iter().copied().filter(|&row| keep[row as usize]).collect();
-    let labels = entries.iter().map(|&row| set.labels()[row as usize]).collect();
-    let weights = entries.iter().map(|&row| set.weights()[row as usize]).collect();
-    set.with_entries(entries, labels, weights)
-}
-
-/// SMOTE looks at minority x minority pairs, Tomek links at minority x all after SMOTE.
-pub(super) fn estimate(target: Balance, n_rows: usize, n_minority: usize, n_features: usize) -> Work {
-    let n_majority = n_rows.saturating_sub(n_minority);
-    let before = n_minority as f64;
-    let after = before.max(target.n_minority(n_majority) as f64);
-    let smote = if after > before { before * before } else { 0.0 };
-    let pairs = smote + after * (after + n_majority as f64);
-    let nanoseconds = NANOSECONDS_PER_PAIR + NANOSECONDS_PER_FEATURE * n_features as f64;
-    let seconds = pairs * nanoseconds * 1e-9 / rayon::current_num_threads() as f64;
-    Work { pairs, seconds }
-}
-
-fn refuse_if_too_long(target: Balance, set: &TrainingSet, classes: Classes) -> Result<()> {
-    let n_features = set.n_features();
-    let work = estimate(target, set.n_entries(), classes.n_minority, n_features);
-    if work.seconds <= LIMIT_HOURS * 3600.0 {
-        return Ok(());
-    }
-    Err(Error::permanent(format!(
-        "`smote-tomek` on {} training rows x {n_features} features is estimated at {:.0} hours on {} threads, the limit is {LIMIT_HOURS:.0}",
-        set.n_entries(),
-        work.seconds / 3600.0,
-        rayon::current_num_threads(),
-    ))
-    .hint("leave this case out with `--only`, train on fewer rows, or use more threads; a faster search is planned"))
+    removed.iter().for_each(|&entry| keep[entry as usize] = false);
+    let kept = || (0..set.n_entries()).filter(|&entry| keep[entry]);
+    set.with_entries(
+        kept().map(|entry| set.entries()[entry]).collect(),
+        kept().map(|entry| set.labels()[entry]).collect(),
+        kept().map(|entry| set.weights()[entry]).collect(),
+    )
 }

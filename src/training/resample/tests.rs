@@ -6,8 +6,9 @@ use rand::RngExt;
 
 use super::nearest_neighbors::tests::matrix;
 use super::*;
-use crate::training::config::{ClassWeights, TomekRemove};
+use crate::training::config::{Categories, ClassWeights, NominalPenalty, SmoteConfig, TomekRemove, TooFew};
 use crate::training::progress::Silent;
+use crate::training::seed::Seed;
 
 /// Two overlapping clouds; some rows twice.
 fn clouds(n_rows: usize, positive_every: usize) -> TrainingSet {
@@ -25,11 +26,38 @@ fn clouds(n_rows: usize, positive_every: usize) -> TrainingSet {
 }
 
 fn run(case: Case, set: &TrainingSet) -> (TrainingSet, ResamplingReport) {
-    resample(&case, set, Seed::new(1), &Silent).unwrap()
+    let resampled = resample(&case, &mut Shared::new(set, Seed::new(1), vec![case.clone()]), &Silent).unwrap();
+    check_lineage(set, &resampled);
+    (resampled.set, resampled.report)
 }
 
-fn smote_tomek(target: Balance, tomek_remove: TomekRemove) -> Case {
-    Case::SmoteTomek { target, k: 5, tomek_remove }
+/// What the lineage says is what the set holds.
+fn check_lineage(before: &TrainingSet, after: &Resampled) {
+    let Lineage { n_original, made, removed } = &after.lineage;
+    let all = n_original + made.len();
+    let kept: Vec<usize> = (0..all).filter(|&at| removed.binary_search(&(at as u32)).is_err()).collect();
+    assert_eq!(kept.len(), after.set.n_entries());
+    let row_before = |entry: usize| before.matrix().row(before.entries()[entry] as usize);
+    for (&at, entry) in kept.iter().zip(0..) {
+        let row = after.set.matrix().row(after.set.entries()[entry] as usize);
+        match at.checked_sub(*n_original) {
+            None => assert_eq!((row, after.set.labels()[entry]), (row_before(at), before.labels()[at])),
+            Some(at) => {
+                let Made { parent, neighbor, gap } = made[at];
+                let (a, b) = (row_before(parent as usize), row_before(neighbor.unwrap_or(parent) as usize));
+                let between = |(&a, &b): (&f32, &f32)| (f64::from(a) + gap * (f64::from(b) - f64::from(a))) as f32;
+                assert_eq!(row.to_vec(), a.iter().zip(b).map(between).collect::<Vec<f32>>());
+                assert_eq!(after.set.labels()[entry], before.labels()[parent as usize]);
+            }
+        }
+    }
+}
+
+const SMOTE: SmoteConfig =
+    SmoteConfig { target: Balance::TargetShare(0.4), k: 5, categories: Categories::Numeric, too_few: TooFew::Refuse };
+
+fn smote_tomek(target: Balance, remove: TomekRemove) -> Case {
+    Case::SmoteTomek { smote: SmoteConfig { target, ..SMOTE }, remove }
 }
 
 #[test]
@@ -151,7 +179,9 @@ fn threads_do_not_change_a_row() {
 
 #[test]
 fn one_class_too_few_rows_and_too_much_work_are_refused() {
-    let refuse = |case: Case, set: &TrainingSet| resample(&case, set, Seed::new(1), &Silent).err().unwrap();
+    let refuse = |case: Case, set: &TrainingSet| {
+        resample(&case, &mut Shared::new(set, Seed::new(1), Vec::new()), &Silent).err().unwrap()
+    };
     let target = Balance::TargetShare(0.4);
     let one_class = TrainingSet::of_all_rows(Arc::new(matrix(1, vec![0.0; 9])), vec![0; 9]);
     for case in [
@@ -167,8 +197,99 @@ fn one_class_too_few_rows_and_too_much_work_are_refused() {
     assert!(error.message.contains("32 bits"), "{error}");
 
     let case = smote_tomek(target, TomekRemove::Both);
-    assert!(estimate(&case, 50_000_000, 500_000, 400).seconds > LIMIT_HOURS * 3600.0);
-    let work = estimate(&case, 1_000, 50, 20);
-    assert_eq!(work.pairs, 50.0 * 50.0 + 633.0 * 1_583.0);
+    assert!(estimate(&case, 500_000_000, 50_000_000, 400).seconds > LIMIT_HOURS * 3600.0);
+    let work = estimate(&case, 472_000, 16_500, 434);
+    assert!((20.0..600.0).contains(&work.seconds) && (1.2e9..2e9).contains(&work.bytes), "{work:?}");
     assert_eq!(estimate(&Case::Raw, 1_000, 50, 20), Work::default());
+}
+
+#[test]
+fn fewer_neighbours_where_the_config_allows_it() {
+    let set = clouds(100, 25);
+    let reduce = |n_positives: usize| {
+        let set = clouds(n_positives * 25, 25);
+        let smote = SmoteConfig { too_few: TooFew::Reduce, ..SMOTE };
+        resample(&Case::Smote(smote), &mut Shared::new(&set, Seed::new(1), Vec::new()), &Silent)
+    };
+    let report = reduce(4).unwrap().report;
+    assert_eq!((report.neighbors, report.synthetic), (Some(3), 60));
+    assert!(reduce(1).is_err(), "one row has no neighbour");
+    assert_eq!(set.n_positives(), 4);
+}
+
+/// Rows lie on segments, and what is said of their closeness is what brute force finds.
+#[test]
+fn smote_says_how_close_it_came_to_the_majority() {
+    let set = clouds(600, 12);
+    let (after, report) = run(Case::Smote(SMOTE), &set);
+    assert_eq!((report.rows_after, report.links, report.neighbors), (600 + report.synthetic, 0, Some(5)));
+    let distance = distance::Distance::euclidean(4);
+    let all: Vec<u32> = (0..after.n_rows() as u32).collect();
+    let majority: Vec<u32> = (0..600).filter(|&row| set.labels()[row as usize] == 0).collect();
+    let nearest =
+        |row: u32, among: &[u32]| nearest_neighbors::tests::nearest_slowly(after.matrix(), &distance, row, among, 1)[0];
+    let synthetic = || 600..after.n_rows() as u32;
+    let mut gaps: Vec<f64> = synthetic().map(|row| nearest(row, &majority).0.sqrt()).collect();
+    gaps.sort_by(f64::total_cmp);
+    let crossing = synthetic().filter(|&row| set.labels().get(nearest(row, &all).1 as usize) == Some(&0)).count();
+    let closeness = report.closeness.unwrap();
+    assert_eq!((closeness.measured, closeness.quantiles[0]), (gaps.len(), gaps[0]));
+    assert_eq!(closeness.nearest_is_majority, crossing as f64 / gaps.len() as f64);
+    assert!(crossing > 0);
+    let (_, tomek) = run(smote_tomek(SMOTE.target, TomekRemove::Both), &set);
+    assert_eq!(tomek.closeness.unwrap(), closeness, "found the other way");
+}
+
+#[test]
+fn tomek_links_alone_add_nothing() {
+    let set = clouds(600, 12);
+    let run = |remove| run(Case::Tomek { remove, categories: Categories::Numeric }, &set);
+    let (after, report) = run(TomekRemove::Majority);
+    assert!(report.links > 0 && report.synthetic == 0 && report.closeness.is_none());
+    assert_eq!((after.n_entries(), after.n_positives()), (600 - report.links, 50));
+    assert!(Arc::ptr_eq(after.matrix(), set.matrix()), "no value is copied");
+    assert_eq!(run(TomekRemove::Both).0.n_positives(), 50 - report.links);
+}
+
+/// One search serves all targets: cases together give what each gives alone, in any order.
+#[test]
+fn cases_that_share_a_search_are_what_they_are_alone() {
+    let set = clouds(800, 16);
+    let target = |share| SmoteConfig { target: Balance::TargetShare(share), ..SMOTE };
+    let links = |share| Case::SmoteTomek { smote: target(share), remove: TomekRemove::Both };
+    let tomek = Case::Tomek { remove: TomekRemove::Both, categories: Categories::Numeric };
+    let cases = vec![links(0.2), Case::Smote(target(0.3)), links(0.4), tomek, links(0.3)];
+    for order in [[0, 1, 2, 3, 4], [3, 2, 4, 1, 0]] {
+        let mut shared = Shared::new(&set, Seed::new(1), cases.clone());
+        for at in order {
+            let together = resample(&cases[at], &mut shared, &Silent).unwrap();
+            let (alone, report) = run(cases[at].clone(), &set);
+            assert_eq!(together.report, report);
+            assert_eq!((together.set.entries(), together.set.labels()), (alone.entries(), alone.labels()));
+            assert_eq!(together.set.matrix().values(), alone.matrix().values());
+        }
+    }
+}
+
+/// A category is copied, never interpolated, and separates rows that numbers alone would link.
+#[test]
+fn nominal_categories_are_those_of_neighbours() {
+    let plain = clouds(600, 12);
+    let codes: Vec<f32> = plain
+        .matrix()
+        .values()
+        .iter()
+        .enumerate()
+        .map(|(at, &v)| if at % 4 == 3 { (v * 5.0).floor() / 10.0 } else { v })
+        .collect();
+    let mixed = matrix(4, codes).with_nominal([false, false, false, true].into());
+    let set = TrainingSet::of_all_rows(Arc::new(mixed), plain.labels().to_vec());
+    let smote = SmoteConfig { categories: Categories::Nominal(NominalPenalty::Half), ..SMOTE };
+    let case = Case::SmoteTomek { smote, remove: TomekRemove::Both };
+    let after = resample(&case, &mut Shared::new(&set, Seed::new(1), vec![case.clone()]), &Silent).unwrap();
+    assert!(after.report.synthetic > 0);
+    let known: Vec<f32> = set.matrix().rows().map(|row| row[3]).collect();
+    assert!(after.set.matrix().rows().all(|row| known.contains(&row[3])));
+    let numeric = run(Case::SmoteTomek { smote: SMOTE, remove: TomekRemove::Both }, &set);
+    assert!(numeric.0.matrix().rows().any(|row| !known.contains(&row[3])));
 }

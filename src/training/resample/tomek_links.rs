@@ -1,11 +1,15 @@
-//! Tomek links (Tomek 1976): pairs of rows of different classes, each the nearest row of the other. In: rows and
-//! labels; out: the links.
+//! Tomek links (Tomek 1976): pairs of rows of different classes, each the nearest row of the other. In: a matrix, its
+//! minority (original and synthetic rows) and majority; out: the links, and which minority rows have a majority row as
+//! their nearest.
 //!
-//! Nearest means smallest distance, then smallest index, so a row is in at most one link. Only minority rows, and those
-//! majority rows that are nearest to one, are searched from.
+//! Nearest means smallest distance, then smallest index, so a row is in at most one link. Searched are: the nearest
+//! majority row of every minority row; for those that no row of their own class is known to be nearer to (an end of its
+//! segment, a synthetic row that starts or ends there), the whole minority; and all rows for the majority rows at the end.
+//! That gives the links of the full search at a part of its cost: after SMOTE few rows have a majority row as their nearest.
 
-use super::nearest_neighbors::SearchSpace;
-use crate::scoring::matrix::FeatureMatrix;
+use rayon::prelude::*;
+
+use super::nearest_neighbors::{NOBODY, Neighbor, Search, Targets};
 use crate::training::error::Result;
 use crate::training::progress::{Progress, Unit};
 
@@ -16,50 +20,139 @@ pub struct Link {
     pub majority: u32,
 }
 
-/// All links, by minority row. `hints` names for every minority row, in row order, another row that is probably near.
-pub fn find(
-    matrix: &FeatureMatrix,
-    labels: &[u8],
-    minority_label: u8,
-    hints: Option<&[u32]>,
+/// What was found about the minority rows, in the order of the targets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// By minority row.
+    pub links: Vec<Link>,
+    /// Targets whose nearest row is a majority row.
+    pub crossing: Vec<bool>,
+}
+
+/// The nearest majority row of every minority row.
+pub fn nearest_majority(
+    search: &Search,
+    minority: Targets,
+    majority: &[u32],
     progress: &dyn Progress,
-) -> Result<Vec<Link>> {
-    let is_minority = |row: u32| labels[row as usize] == minority_label;
-    let minority: Vec<u32> = (0..matrix.n_rows() as u32).filter(|&row| is_minority(row)).collect();
-    let space = SearchSpace::new(matrix)?;
-
-    progress.begin(Unit::Rows, "tomek links", minority.len() as u64);
-    let nearest = space.nearest(&minority, 1, hints, progress);
+) -> Result<Vec<Neighbor>> {
+    progress.begin(Unit::Rows, "nearest majority rows", majority.len() as u64);
+    let nearest = search.nearest(minority, majority, 1, progress)?;
     progress.end(Unit::Rows);
+    Ok(nearest)
+}
 
-    let crossing = minority.iter().zip(nearest?).map(|(&minority, majority)| Link { minority, majority });
-    let mut crossing: Vec<Link> = crossing.filter(|pair| !is_minority(pair.majority)).collect();
-    let rows = |end: fn(&Link) -> u32| crossing.iter().map(end).collect::<Vec<u32>>();
-    let (minority_ends, majority_ends) = (rows(|pair| pair.minority), rows(|pair| pair.majority));
+/// All links, given the nearest majority row of every minority row.
+pub fn find(search: &Search, minority: Targets, nearest: &[Neighbor], progress: &dyn Progress) -> Result<Found> {
+    let crossing = crossing(search, minority, nearest, progress)?;
+    let mut pairs: Vec<(u32, f64, u32)> = crossing
+        .iter()
+        .enumerate()
+        .filter(|&(_, &crosses)| crosses)
+        .map(|(target, _)| (nearest[target].1, nearest[target].0, minority.row(target)))
+        .collect();
+    // A majority row's nearest can only be the nearest of those that it is nearest to.
+    pairs.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
+    pairs.dedup_by_key(|pair| pair.0);
 
-    progress.begin(Unit::Rows, "tomek links, the other way", majority_ends.len() as u64);
-    let back = space.nearest(&majority_ends, 1, Some(&minority_ends), progress);
+    let majority: Vec<u32> = pairs.iter().map(|pair| pair.0).collect();
+    let known: Vec<Neighbor> = pairs.iter().map(|pair| (pair.1, pair.2)).collect();
+    let n_rows = search.n_rows() as u32;
+    progress.begin(Unit::Rows, "tomek links", u64::from(n_rows));
+    let all: Vec<u32> = (0..n_rows).collect();
+    let back = search.nearer_than(Targets::rows(&majority), &all, known.clone(), progress)?;
     progress.end(Unit::Rows);
+    let mutual = back.iter().zip(&known).zip(&majority).filter(|((back, known), _)| back == known);
+    let mut links: Vec<Link> = mutual.map(|((_, known), &majority)| Link { minority: known.1, majority }).collect();
+    links.sort_unstable_by_key(|link| link.minority);
+    Ok(Found { links, crossing })
+}
 
-    let mut back = back?.into_iter();
-    crossing.retain(|pair| back.next() == Some(pair.minority));
+/// Which minority rows have no row of their own class nearer than their nearest majority row.
+pub fn crossing(
+    search: &Search,
+    minority: Targets,
+    nearest: &[Neighbor],
+    progress: &dyn Progress,
+) -> Result<Vec<bool>> {
+    let shields = shields(search, minority);
+    let open: Vec<usize> = (0..minority.len()).filter(|&target| nearest[target] < shields[target]).collect();
+    let rows: Vec<u32> = open.iter().map(|&target| minority.row(target)).collect();
+    let known: Vec<Neighbor> = open.iter().map(|&target| nearest[target]).collect();
+    let all: Vec<u32> = (0..minority.len()).map(|target| minority.row(target)).collect();
+    progress.begin(Unit::Rows, "nearest minority rows", all.len() as u64);
+    let found = search.nearer_than(Targets::rows(&rows), &all, known, progress)?;
+    progress.end(Unit::Rows);
+    let mut crossing = vec![false; minority.len()];
+    for (&target, found) in open.iter().zip(found) {
+        crossing[target] = found == nearest[target];
+    }
     Ok(crossing)
+}
+
+/// For each minority row, the nearer end of its segment, or the nearest synthetic row on a segment that it is an end of.
+fn shields(search: &Search, minority: Targets) -> Vec<Neighbor> {
+    let n_rows = minority.rows.len();
+    let ends: Vec<[Neighbor; 2]> = minority
+        .draws
+        .par_iter()
+        .enumerate()
+        .map(|(at, draw)| {
+            let own = minority.row(n_rows + at);
+            [draw.parent, draw.neighbor].map(|end| {
+                let end = minority.rows[end as usize];
+                (search.distance(own, end), end)
+            })
+        })
+        .collect();
+    let mut shields = vec![NOBODY; minority.len()];
+    for (at, (draw, ends)) in minority.draws.iter().zip(&ends).enumerate() {
+        let target = n_rows + at;
+        for (&(distance, end), index) in ends.iter().zip([draw.parent, draw.neighbor]) {
+            let nearer = |shield: &mut Neighbor, other: Neighbor| {
+                if other < *shield {
+                    *shield = other;
+                }
+            };
+            nearer(&mut shields[target], (distance, end));
+            nearer(&mut shields[index as usize], (distance, minority.row(target)));
+        }
+    }
+    shields
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::distance::Distance;
     use super::super::nearest_neighbors::tests::{matrix, nearest_slowly};
     use super::*;
+    use crate::scoring::matrix::FeatureMatrix;
     use crate::training::progress::Silent;
 
-    fn links_slowly(matrix: &FeatureMatrix, labels: &[u8]) -> Vec<Link> {
-        let nearest: Vec<u32> = (0..labels.len() as u32).map(|row| nearest_slowly(matrix, row, 1)[0]).collect();
+    fn links(matrix: &FeatureMatrix, labels: &[u8], minority_label: u8) -> Found {
+        let distance = Distance::euclidean(matrix.n_features());
+        let search = Search::new(matrix, &distance).unwrap();
+        let (minority, majority): (Vec<u32>, Vec<u32>) =
+            (0..labels.len() as u32).partition(|&row| labels[row as usize] == minority_label);
+        let minority = Targets::rows(&minority);
+        let nearest = nearest_majority(&search, minority, &majority, &Silent).unwrap();
+        find(&search, minority, &nearest, &Silent).unwrap()
+    }
+
+    fn links_slowly(matrix: &FeatureMatrix, labels: &[u8]) -> Found {
+        let distance = Distance::euclidean(matrix.n_features());
+        let all: Vec<u32> = (0..labels.len() as u32).collect();
+        let nearest: Vec<u32> = all.iter().map(|&row| nearest_slowly(matrix, &distance, row, &all, 1)[0].1).collect();
         let mutual = |row: u32| nearest[nearest[row as usize] as usize] == row;
-        let crosses = |row: u32| labels[row as usize] == 1 && labels[nearest[row as usize] as usize] == 0;
-        let links = (0..labels.len() as u32).filter(|&row| crosses(row) && mutual(row));
-        links.map(|row| Link { minority: row, majority: nearest[row as usize] }).collect()
+        let crosses = |row: u32| labels[nearest[row as usize] as usize] == 0;
+        let minority: Vec<u32> = all.iter().copied().filter(|&row| labels[row as usize] == 1).collect();
+        let links = minority.iter().copied().filter(|&row| crosses(row) && mutual(row));
+        Found {
+            links: links.map(|row| Link { minority: row, majority: nearest[row as usize] }).collect(),
+            crossing: minority.iter().map(|&row| crosses(row)).collect(),
+        }
     }
 
     proptest! {
@@ -69,8 +162,9 @@ mod tests {
         ) {
             let values = rows.iter().flat_map(|row| [f32::from(row.0), f32::from(row.1)]).collect();
             let labels: Vec<u8> = rows.iter().map(|row| u8::from(row.2)).collect();
+            prop_assume!(labels.contains(&0) && labels.contains(&1));
             let matrix = matrix(2, values);
-            prop_assert_eq!(find(&matrix, &labels, 1, None, &Silent).unwrap(), links_slowly(&matrix, &labels));
+            prop_assert_eq!(links(&matrix, &labels, 1), links_slowly(&matrix, &labels));
         }
     }
 
@@ -86,7 +180,7 @@ mod tests {
             values.extend(features.split(',').map(|value| value.parse::<f32>().unwrap()));
             labels.push(label.parse().unwrap());
         }
-        let links = find(&matrix(20, values), &labels, 0, None, &Silent).unwrap();
+        let links = links(&matrix(20, values), &labels, 0).links;
         let mut majority: Vec<u32> = links.iter().map(|link| link.majority).collect();
         majority.sort();
         assert_eq!(majority, [68, 620, 845]);
