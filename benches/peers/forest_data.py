@@ -64,6 +64,14 @@ def run(*command):
     subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
 
 
+def measured(*command):
+    """The line of JSON that a program ends with."""
+    ran = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if ran.returncode != 0:
+        raise SystemExit(f"{command[0]} failed:\n{ran.stderr}")
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
 def write(folder, values, labels):
     folder.mkdir(parents=True)
     values.tofile(folder / "x.f32")

@@ -17,7 +17,6 @@ import argparse
 import json
 import math
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -92,10 +91,10 @@ class Bench:
             if library in ("fraudml", "flex"):
                 task |= {"device": "cpu" if library == "fraudml" else "flex", "threads": self.options.threads}
                 task |= {"hidden": ",".join(map(str, HIDDEN)), "scores": str(scores)}
-                line = run(self.options.bench, "fit", *(word for pair in task.items() for word in (f"--{pair[0]}", pair[1])))
+                line = data.measured(self.options.bench, "fit", *(word for pair in task.items() for word in (f"--{pair[0]}", pair[1])))
             else:
                 task |= {"verb": "fit", "hidden": HIDDEN, "dropout": 0.2, "scores": str(scores)}
-                line = run(sys.executable, HERE / "mlp_peer.py", json.dumps(task | {"adam": ADAMS[library]}))
+                line = data.measured(sys.executable, HERE / "mlp_peer.py", json.dumps(task | {"adam": ADAMS[library]}))
             truth = data.labels(folder)[np.fromfile(split, "u1") == 1]
             found = np.fromfile(scores, "<f4")
             line["auc"], line["ap"] = roc_auc_score(truth, found), average_precision_score(truth, found)
@@ -104,20 +103,14 @@ class Bench:
         return line
 
     def peak(self):
-        own = run(self.options.bench, "peak", "--threads", self.options.threads)["gflops"]
+        own = data.measured(self.options.bench, "peak", "--threads", self.options.threads)["gflops"]
         if not any(library in ADAMS for library in self.options.libraries):
             return own
-        return max(own, run(sys.executable, HERE / "mlp_peer.py", json.dumps({"verb": "peak"}))["gflops"])
+        return max(own, data.measured(sys.executable, HERE / "mlp_peer.py", json.dumps({"verb": "peak"}))["gflops"])
 
 
 ADAMS = {"torch": "fused", "torch-plain": "plain"}
 
-
-def run(*command):
-    ran = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if ran.returncode != 0:
-        raise SystemExit(f"{command[0]} failed:\n{ran.stderr}")
-    return json.loads(ran.stdout.splitlines()[-1])
 
 
 def made(folder, rows, features):

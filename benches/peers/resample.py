@@ -14,7 +14,6 @@ import argparse
 import json
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -62,11 +61,11 @@ def compare(name, folder, case, options):
     with tempfile.TemporaryDirectory() as temporary:
         for seed in range(1, (options.rounds or (1 if options.small else 3)) + 1):
             files = [str(Path(temporary) / side) for side in ("ours", "theirs")]
-            command = [options.bench, "--data", folder, "--case", case, "--share", SHARE]
+            command = [options.bench, "apply", "--data", folder, "--case", case, "--share", SHARE]
             command += ["--threads", options.threads, "--seed", seed, "--removed", files[0]]
-            ours.append(run(command))
+            ours.append(data.measured(*command))
             task = {"folder": str(folder), "case": case, "seed": seed, "threads": options.threads, "removed": files[1]}
-            theirs.append(run([sys.executable, __file__, "--peer", json.dumps(task)]))
+            theirs.append(data.measured(sys.executable, __file__, "--peer", json.dumps(task)))
             # Synthetic rows are drawn differently on both sides: only links alone can be compared row by row.
             same = case != "tomek" or set(np.fromfile(files[0], "<u4")) == set(np.fromfile(files[1], "<u4"))
     ratio = statistics.median(their["seconds"] / own["seconds"] for own, their in zip(ours, theirs))
@@ -80,12 +79,6 @@ def compare(name, folder, case, options):
         failed += [] if met else [f"{name} {case}: {ratio:.1f} x"]
     return failed
 
-
-def run(command):
-    ran = subprocess.run([str(word) for word in command], capture_output=True, text=True)
-    if ran.returncode:
-        raise SystemExit(f"{command[0]} failed:\n{ran.stderr}")
-    return json.loads(ran.stdout.splitlines()[-1])
 
 
 def peer(folder, case, seed, threads, removed):

@@ -49,7 +49,7 @@ fn check_networks(config: &Config, splits: &[Split], missing: &[PlannedCell]) ->
                 |part: Part| unfinished.iter().any(|cell| cell.protocol == protocol && cell.part == part.to_string());
             for part in split.parts().filter(|&part| is_unfinished(part)) {
                 set_aside(split.protocol, split.rows(part).0, share, Seed::new(config.seed))
-                    .map_err(|error| Error { message: format!("{protocol} {part}: {}", error.message), ..error })?;
+                    .map_err(|error| error.within(&format!("{protocol} {part}")))?;
             }
         }
     }
@@ -70,8 +70,7 @@ fn check_neighbours(
     for split in splits {
         for part in split.parts().filter(|&part| unfinished(split, part)) {
             let (train, _) = split.rows(part);
-            let n_positives = train.labels().iter().filter(|&&label| label == 1).count();
-            let n_minority = n_positives.min(train.n_rows() - n_positives);
+            let n_minority = train.n_minority();
             if n_minority <= k {
                 return Err(Error::permanent(format!(
                     "case `{}`: expected more than {k} minority rows for {k} neighbours, found {n_minority} in {} {part}",

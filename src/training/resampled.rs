@@ -108,9 +108,7 @@ impl ResampledRows {
     ) -> Result<ResampledRows> {
         let (case, (split, part)) = (wanted.case(config)?, wanted.part(config, splits)?);
         let (train, held_out) = split.rows(part);
-        let n_positives = train.labels().iter().filter(|&&label| label == 1).count();
-        let n_minority = n_positives.min(train.n_rows() - n_positives);
-        let work = estimate(&case.case, train.n_rows(), n_minority, data.dataset.table.n_columns());
+        let work = estimate(&case.case, train.n_rows(), train.n_minority(), data.dataset.table.n_columns());
         if work.seconds > 10.0 {
             progress.say(&format!("about {:.0} seconds and {:.1} GB beside the data", work.seconds, work.bytes / 1e9));
         }

@@ -100,6 +100,12 @@ row_view!(HeldOutRows);
 row_view!(WatchedRows);
 
 impl TrainRows {
+    /// Rows of the smaller class.
+    pub fn n_minority(&self) -> usize {
+        let n_positives = self.labels().iter().filter(|&&label| label == 1).count();
+        n_positives.min(self.n_rows() - n_positives)
+    }
+
     /// The same dataset's rows to fit on and to watch; together they are these rows.
     pub(in crate::training) fn set_aside(&self, fit: Vec<u32>, watched: Vec<u32>) -> (TrainRows, WatchedRows) {
         (TrainRows::new(self.dataset.clone(), fit), WatchedRows::new(self.dataset.clone(), watched))

@@ -31,20 +31,10 @@ mod tests {
 
     fn report(before: [usize; 2], after: [usize; 2], weights: [f64; 2]) -> ResamplingReport {
         ResamplingReport {
-            rows_before: before[0],
-            positives_before: before[1],
             rows_after: after[0],
             positives_after: after[1],
-            share_before: 0.0,
-            share_after: 0.0,
-            synthetic: 0,
-            duplicates: 0,
-            neighbors: None,
-            closeness: None,
-            links: 0,
-            removed_majority: 0,
-            removed_minority: 0,
             weights,
+            ..ResamplingReport::unchanged(before[0], before[1])
         }
     }
 

@@ -7,22 +7,7 @@ use super::*;
 
 /// A case that changed the odds by a factor.
 fn resampling(odds_factor: f64) -> ResamplingReport {
-    ResamplingReport {
-        rows_before: 1000,
-        positives_before: 100,
-        rows_after: 1000,
-        positives_after: 100,
-        share_before: 0.1,
-        share_after: 0.1,
-        synthetic: 0,
-        duplicates: 0,
-        neighbors: None,
-        closeness: None,
-        links: 0,
-        removed_majority: 0,
-        removed_minority: 0,
-        weights: [odds_factor, 1.0],
-    }
+    ResamplingReport { weights: [odds_factor, 1.0], ..ResamplingReport::unchanged(1000, 100) }
 }
 
 /// The same numbers in [0, 1) for ever.

@@ -83,6 +83,29 @@ pub struct ResamplingReport {
     pub weights: [f64; 2],
 }
 
+impl ResamplingReport {
+    /// Nothing came, nothing went, nothing was weighed.
+    pub fn unchanged(n_rows: usize, n_positives: usize) -> ResamplingReport {
+        let share = n_positives.min(n_rows - n_positives) as f64 / n_rows.max(1) as f64;
+        ResamplingReport {
+            rows_before: n_rows,
+            positives_before: n_positives,
+            rows_after: n_rows,
+            positives_after: n_positives,
+            share_before: share,
+            share_after: share,
+            synthetic: 0,
+            duplicates: 0,
+            neighbors: None,
+            closeness: None,
+            links: 0,
+            removed_majority: 0,
+            removed_minority: 0,
+            weights: [1.0; 2],
+        }
+    }
+}
+
 /// How close synthetic rows came to the majority, in the prepared space.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Closeness {

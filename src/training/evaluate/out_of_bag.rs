@@ -32,20 +32,10 @@ mod tests {
 
     fn resampling(synthetic: usize) -> ResamplingReport {
         ResamplingReport {
-            rows_before: 5,
-            positives_before: 2,
             rows_after: 5 + synthetic,
             positives_after: 2 + synthetic,
-            share_before: 0.4,
-            share_after: 0.4,
             synthetic,
-            duplicates: 0,
-            neighbors: None,
-            closeness: None,
-            links: 0,
-            removed_majority: 0,
-            removed_minority: 0,
-            weights: [1.0; 2],
+            ..ResamplingReport::unchanged(5, 2)
         }
     }
 

@@ -89,6 +89,15 @@ impl Classes {
         })
     }
 
+    /// Entries of the smaller class, ascending.
+    fn minority_entries(&self, set: &TrainingSet) -> Vec<u32> {
+        (0..set.n_entries() as u32).filter(|&entry| set.labels()[entry as usize] == self.minority).collect()
+    }
+
+    fn majority_entries(&self, set: &TrainingSet) -> Vec<u32> {
+        (0..set.n_entries() as u32).filter(|&entry| set.labels()[entry as usize] != self.minority).collect()
+    }
+
     /// Minority rows to add for `target`: none where it is already reached.
     fn missing(&self, target: Balance) -> Result<usize> {
         let wanted = target.n_minority(self.n_majority);
@@ -105,27 +114,12 @@ impl Classes {
 
 /// Counts and shares; what a case adds or removes is filled in by the case.
 fn report(before: &TrainingSet, after: &TrainingSet) -> ResamplingReport {
-    let minority = u8::from(2 * before.n_positives() <= before.n_entries());
-    let share = |set: &TrainingSet| {
-        let n_minority = set.labels().iter().filter(|&&label| label == minority).count();
-        n_minority as f64 / set.n_entries().max(1) as f64
-    };
-    ResamplingReport {
-        rows_before: before.n_entries(),
-        positives_before: before.n_positives(),
-        rows_after: after.n_entries(),
-        positives_after: after.n_positives(),
-        share_before: share(before),
-        share_after: share(after),
-        synthetic: 0,
-        duplicates: 0,
-        neighbors: None,
-        closeness: None,
-        links: 0,
-        removed_majority: 0,
-        removed_minority: 0,
-        weights: [1.0, 1.0],
-    }
+    let unchanged = ResamplingReport::unchanged(before.n_entries(), before.n_positives());
+    let positives_are_few = 2 * before.n_positives() <= before.n_entries();
+    let (rows_after, positives_after) = (after.n_entries(), after.n_positives());
+    let n_minority = if positives_are_few { positives_after } else { rows_after - positives_after };
+    let share_after = n_minority as f64 / rows_after.max(1) as f64;
+    ResamplingReport { rows_after, positives_after, share_after, ..unchanged }
 }
 
 #[cfg(test)]

@@ -53,9 +53,7 @@ impl<'a> Shared<'a> {
     }
 
     pub(super) fn minority(&self, classes: Classes, categories: Categories) -> Result<Minority> {
-        let labels = self.set.labels();
-        let rows: Vec<u32> =
-            (0..labels.len() as u32).filter(|&entry| labels[entry as usize] == classes.minority).collect();
+        let rows = classes.minority_entries(self.set);
         // Entries become rows of the enlarged matrix; here they are still looked up.
         let in_matrix: Vec<u32> = rows.iter().map(|&entry| self.set.entries()[entry as usize]).collect();
         let distance = Distance::of(categories, self.set.matrix(), &in_matrix)?;
@@ -71,16 +69,21 @@ impl<'a> Shared<'a> {
         progress: &dyn Progress,
     ) -> Result<Synthesis> {
         let key = (affordable_k(smote, minority.rows.len(), progress)?, smote.categories);
-        if !self.neighbors.iter().any(|(known, _)| *known == key) {
-            let found = Neighbors::find(&self.gathered(), &minority.distance, &minority.rows, key.0, progress)?;
-            self.neighbors.push((key, Arc::new(found)));
-        }
-        let neighbors = self.neighbors.iter().find(|(known, _)| *known == key).map(|(_, found)| found.clone());
-        let neighbors = neighbors.ok_or_else(|| Error::failed("neighbours are found before rows are drawn"))?;
+        let known = self.neighbors.iter().find(|(known, _)| *known == key).map(|(_, found)| found.clone());
+        let neighbors = match known {
+            Some(found) => found,
+            None => {
+                let found = Neighbors::find(&self.gathered(), &minority.distance, &minority.rows, key.0, progress)?;
+                let found = Arc::new(found);
+                self.neighbors.push((key, found.clone()));
+                found
+            }
+        };
         Ok(Synthesis { draws: neighbors.draw(n, self.seed), neighbors })
     }
 
-    /// The nearest majority row of every minority row and of the first draws, as many as `synthesis` has.
+    /// The matrix of a case, and the nearest majority row of every minority row and draw of it. Where another case asks for
+    /// more draws, those are searched from at once; that matrix is gone before the case's own is made.
     pub(super) fn nearest_majority(
         &mut self,
         classes: Classes,
@@ -88,7 +91,7 @@ impl<'a> Shared<'a> {
         minority: &Minority,
         synthesis: Option<&Synthesis>,
         progress: &dyn Progress,
-    ) -> Result<Arc<Vec<Neighbor>>> {
+    ) -> Result<(Arc<FeatureMatrix>, Arc<Vec<Neighbor>>)> {
         let key = synthesis.map(|synthesis| (synthesis.neighbors.k, categories));
         let n_draws = synthesis.map_or(0, |synthesis| synthesis.draws.len());
         let wanted = minority.rows.len() + n_draws;
@@ -97,23 +100,29 @@ impl<'a> Shared<'a> {
             .iter()
             .find(|(of, how, found)| *how == categories && (*of == key || n_draws == 0) && found.len() >= wanted);
         if let Some((.., found)) = known {
-            return Ok(found.clone());
+            return Ok((self.enlarged(minority, synthesis), found.clone()));
         }
-        let largest = self.largest(classes, key).max(n_draws);
-        let all = synthesis.map(|synthesis| Synthesis {
+        let largest = self.largest(classes, key);
+        let larger = synthesis.filter(|_| largest > n_draws).map(|synthesis| Synthesis {
             neighbors: synthesis.neighbors.clone(),
             draws: synthesis.neighbors.draw(largest, self.seed),
         });
-        let matrix = self.enlarged(minority, all.as_ref());
-        let majority: Vec<u32> = {
-            let labels = self.set.labels();
-            (0..labels.len() as u32).filter(|&entry| labels[entry as usize] != classes.minority).collect()
-        };
-        let targets = targets(minority, all.as_ref(), self.set.n_entries());
+        let all = larger.as_ref().or(synthesis);
+        let matrix = self.enlarged(minority, all);
         let search = Search::new(&matrix, &minority.distance)?;
+        let majority = classes.majority_entries(self.set);
+        let targets = targets(minority, all, self.set.n_entries());
         let found = Arc::new(tomek_links::nearest_majority(&search, targets, &majority, progress)?);
         self.nearest.push((key, categories, found.clone()));
-        Ok(found)
+        drop(search);
+        let matrix = match larger {
+            None => matrix,
+            Some(_) => {
+                drop(matrix);
+                self.enlarged(minority, synthesis)
+            }
+        };
+        Ok((matrix, found))
     }
 
     /// The most draws that a case with Tomek links asks of these neighbours.

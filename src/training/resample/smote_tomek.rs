@@ -92,19 +92,14 @@ impl Work {
         self.synthesis.as_ref().map_or(&[], |synthesis| &synthesis.draws)
     }
 
-    fn majority(&self, set: &TrainingSet) -> Vec<u32> {
-        (0..set.n_entries() as u32).filter(|&entry| set.labels()[entry as usize] != self.classes.minority).collect()
-    }
-
     fn with_links(self, shared: &mut Shared, remove: TomekRemove, progress: &dyn Progress) -> Result<Resampled> {
-        let nearest = shared.nearest_majority(
+        let (matrix, nearest) = shared.nearest_majority(
             self.classes,
             self.categories,
             &self.minority,
             self.synthesis.as_ref(),
             progress,
         )?;
-        let matrix = shared.enlarged(&self.minority, self.synthesis.as_ref());
         let targets = targets(&self.minority, self.synthesis.as_ref(), shared.set.n_entries());
         let nearest = &nearest[..targets.len()];
         let search = Search::new(&matrix, &self.minority.distance)?;
@@ -129,10 +124,11 @@ impl Work {
         }
         let search = Search::new(matrix, &self.minority.distance)?;
         let sample = Targets::rows(&measured);
-        let nearest = tomek_links::nearest_majority(&search, sample, &self.majority(shared.set), progress)?;
+        let majority = self.classes.majority_entries(shared.set);
+        let nearest = tomek_links::nearest_majority(&search, sample, &majority, progress)?;
         let minority: Vec<u32> = (0..all.len()).map(|target| all.row(target)).collect();
-        let back = search.nearer_than(sample, &minority, nearest.clone(), progress)?;
-        let crossing: Vec<bool> = back.iter().zip(&nearest).map(|(back, nearest)| back == nearest).collect();
+        let crossing =
+            tomek_links::stay_nearest(&search, &measured, &nearest, &minority, "nearest minority rows", progress)?;
         Ok(closeness(&nearest, &crossing))
     }
 

@@ -57,37 +57,42 @@ pub fn find(search: &Search, minority: Targets, nearest: &[Neighbor], progress: 
 
     let majority: Vec<u32> = pairs.iter().map(|pair| pair.0).collect();
     let known: Vec<Neighbor> = pairs.iter().map(|pair| (pair.1, pair.2)).collect();
-    let n_rows = search.n_rows() as u32;
-    progress.begin(Unit::Rows, "tomek links", u64::from(n_rows));
-    let all: Vec<u32> = (0..n_rows).collect();
-    let back = search.nearer_than(Targets::rows(&majority), &all, known.clone(), progress)?;
-    progress.end(Unit::Rows);
-    let mutual = back.iter().zip(&known).zip(&majority).filter(|((back, known), _)| back == known);
-    let mut links: Vec<Link> = mutual.map(|((_, known), &majority)| Link { minority: known.1, majority }).collect();
+    let all: Vec<u32> = (0..search.n_rows() as u32).collect();
+    let mutual = stay_nearest(search, &majority, &known, &all, "tomek links", progress)?;
+    let mutual = known.iter().zip(&majority).zip(mutual).filter(|(_, mutual)| *mutual);
+    let mut links: Vec<Link> = mutual.map(|((known, &majority), _)| Link { minority: known.1, majority }).collect();
     links.sort_unstable_by_key(|link| link.minority);
     Ok(Found { links, crossing })
 }
 
 /// Which minority rows have no row of their own class nearer than their nearest majority row.
-pub fn crossing(
-    search: &Search,
-    minority: Targets,
-    nearest: &[Neighbor],
-    progress: &dyn Progress,
-) -> Result<Vec<bool>> {
+fn crossing(search: &Search, minority: Targets, nearest: &[Neighbor], progress: &dyn Progress) -> Result<Vec<bool>> {
     let shields = shields(search, minority);
     let open: Vec<usize> = (0..minority.len()).filter(|&target| nearest[target] < shields[target]).collect();
     let rows: Vec<u32> = open.iter().map(|&target| minority.row(target)).collect();
     let known: Vec<Neighbor> = open.iter().map(|&target| nearest[target]).collect();
     let all: Vec<u32> = (0..minority.len()).map(|target| minority.row(target)).collect();
-    progress.begin(Unit::Rows, "nearest minority rows", all.len() as u64);
-    let found = search.nearer_than(Targets::rows(&rows), &all, known, progress)?;
-    progress.end(Unit::Rows);
+    let stay = stay_nearest(search, &rows, &known, &all, "nearest minority rows", progress)?;
     let mut crossing = vec![false; minority.len()];
-    for (&target, found) in open.iter().zip(found) {
-        crossing[target] = found == nearest[target];
+    for (&target, stays) in open.iter().zip(stay) {
+        crossing[target] = stays;
     }
     Ok(crossing)
+}
+
+/// For each of `rows`, whether none of `among` (ascending) is nearer than the neighbour that is known.
+pub fn stay_nearest(
+    search: &Search,
+    rows: &[u32],
+    known: &[Neighbor],
+    among: &[u32],
+    label: &str,
+    progress: &dyn Progress,
+) -> Result<Vec<bool>> {
+    progress.begin(Unit::Rows, label, among.len() as u64);
+    let found = search.nearer_than(Targets::rows(rows), among, known.to_vec(), progress)?;
+    progress.end(Unit::Rows);
+    Ok(found.iter().zip(known).map(|(found, known)| found == known).collect())
 }
 
 /// For each minority row, the nearer end of its segment, or the nearest synthetic row on a segment that it is an end of.

@@ -81,7 +81,9 @@ impl Block {
             let input = View::row_major(&before[depth], n_rows, layer.n_inputs);
             let output = &mut after[0][..n_rows * layer.n_outputs];
             multiply(ViewMut::row_major(output, n_rows, layer.n_outputs), input, weights(network, layer), false);
-            if let Some((normal, passed)) = normal.next().filter(|_| layer.is_normalised()) {
+            if layer.is_normalised()
+                && let Some((normal, passed)) = normal.next()
+            {
                 passed.push(normal.forward(output, &network.parameters[layer.gains.clone()]));
             }
             let biases = &network.parameters[layer.biases.clone()];
