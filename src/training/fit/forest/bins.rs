@@ -82,7 +82,12 @@ impl BinnedMatrix {
 
     /// One code per row: a bin, or `MISSING`.
     pub fn by_column(&self) -> Codes<'_> {
-        Codes { codes: &self.by_column, stride: self.n_rows }
+        Codes { codes: &self.by_column, stride: self.n_rows, width: None }
+    }
+
+    /// The codes of a feature, one per row.
+    pub fn column(&self, feature: usize) -> &[u8] {
+        &self.by_column[feature * self.n_rows..][..self.n_rows]
     }
 
     /// One code per feature.
@@ -244,7 +249,7 @@ mod tests {
     fn assert_consistent(values: &[f32], binned: &BinnedMatrix) {
         let bins = binned.bins(0);
         assert!(bins.edges.iter().all(|edge| edge.is_finite()) && bins.edges.is_sorted_by(|a, b| a < b));
-        for (&x, &code) in values.iter().zip(binned.by_column().column(0)) {
+        for (&x, &code) in values.iter().zip(binned.column(0)) {
             assert_eq!(x.is_nan(), code == MISSING);
             for (bin, &edge) in bins.edges.iter().enumerate() {
                 assert_eq!(x <= edge, code as usize <= bin, "{x} at edge {edge}");
@@ -267,7 +272,7 @@ mod tests {
             assert_consistent(&many, &binned);
             assert_eq!(binned.bins(0).n_bins(), bins);
             let mut counts = vec![0; bins];
-            binned.by_column().column(0).iter().for_each(|&code| counts[code as usize] += 1);
+            binned.column(0).iter().for_each(|&code| counts[code as usize] += 1);
             let rank = |bin: usize| (std::f64::consts::FRAC_PI_2 * bin as f64 / bins as f64).sin().powi(2) * 20_000.0;
             for (bin, &count) in counts.iter().enumerate() {
                 let expected = rank(bin + 1) - rank(bin);

@@ -1,6 +1,7 @@
 //! The cuts of one column worth judging, and the cheapest of them: first what all cost, in a loop without branches that
 //! vector instructions take, then one verdict.
 
+use super::bins::MISSING;
 use super::criterion::gini_cost;
 use super::samples::Sum;
 use super::split::{Judge, Verdict};
@@ -41,6 +42,16 @@ impl<T: Sum> Cuts<T> {
         }
         self.len = bins.len();
         left
+    }
+
+    /// After [`Self::set_all`] on `n_bins` bins that sum up to `all`: the highest occupied bin below a limit and the lowest
+    /// one from it on, `MISSING` if there is none.
+    pub fn around(&self, limit: u8, n_bins: usize, all: T) -> [u8; 2] {
+        let below = |bin: usize| if bin < n_bins { self.lefts[bin] } else { all };
+        let is_occupied = |bin: &usize| below(bin + 1).counts() != below(*bin).counts();
+        let limit = usize::from(limit).min(n_bins);
+        let [lower, upper] = [(0..limit).rev().find(is_occupied), (limit..n_bins).find(is_occupied)];
+        [lower.map_or(0, |bin| bin as u8), upper.map_or(MISSING, |bin| bin as u8)]
     }
 
     /// Adds a cut if it is worth it. Written in any case: a branch would often be guessed wrong.

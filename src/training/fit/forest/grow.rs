@@ -8,9 +8,11 @@ use rand_chacha::ChaCha8Rng;
 use super::SplitKind;
 use super::bins::BinnedMatrix;
 use super::criterion::impurity;
-use super::nearby::{Layout, NearbyRows, Rows};
+use super::dense::{self, Planes};
+use super::nearby::{NearbyRows, Rows};
 use super::samples::{Ranges, Sample, Samples, Sum, below};
-use super::search::{Candidate, Codes, Found, Node, Rules, Search};
+use super::search::{Codes, DenseNode, Found, Node, Rules, Search};
+use super::sixteen::LANES;
 use super::split::{Cut, Routes, Split, has_bit};
 use crate::training::config::ForestConfig;
 use crate::training::error::{Error, Result};
@@ -66,10 +68,11 @@ impl<T> Open<T> {
 pub struct TreeGrower<'a, S: Sample> {
     pub rules: Rules<'a>,
     max_features: usize,
+    /// Every sample was drawn just once.
     is_unit: bool,
     rng: ChaCha8Rng,
     /// All features. A node's constant ones stand first, and whatever happens below it reorders only the others.
-    features: Vec<usize>,
+    features: Vec<u32>,
     search: Search<S::Sum>,
     /// Rows copied together, by how often they were copied.
     nearby: [NearbyRows<S>; 2],
@@ -92,7 +95,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             max_features: config.max_features.of(n_features),
             is_unit: false,
             rng,
-            features: (0..n_features).collect(),
+            features: (0..n_features as u32).collect(),
             search: Search::new(),
             nearby: [NearbyRows::default(), NearbyRows::default()],
             progress,
@@ -107,6 +110,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         let codes = self.rules.binned.by_column();
         match self.rules.config.max_leaf_nodes {
             Some(most) => super::best_first::grow(&mut self, codes, &mut samples, root, most)?,
+            None if self.starts_dense() => self.grow_dense(samples, root)?,
             None => self.grow_below(codes, Rows::Matrix(self.rules.binned), &mut samples, root, 0)?,
         }
         Ok(self.tree)
@@ -148,15 +152,59 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         Ok(())
     }
 
+    /// Whether large nodes are better walked through as bits: where cuts are drawn, and nothing but counts is summed.
+    fn starts_dense(&self) -> bool {
+        let binned = self.rules.binned;
+        let cuts_subsets = || (0..binned.n_features()).any(|feature| self.rules.cuts_subsets(feature));
+        S::COUNTED && self.rules.kind == SplitKind::Random && binned.n_rows() >= LARGE_NODE && !cuts_subsets()
+    }
+
+    /// Grows the tree of `root`, as long as nodes hold many of the rows as bits.
+    fn grow_dense(&mut self, samples: Samples<S>, root: Open<S::Sum>) -> Result<()> {
+        let (rules, n_rows) = (Rules { ..self.rules }, self.rules.binned.n_rows());
+        let planes = Planes::of(&samples, n_rows);
+        drop(samples);
+        let mut open = vec![(planes.any(n_rows), root)];
+        while let Some((rows, node)) = open.pop() {
+            if self.progress.interrupted() {
+                return Err(Error::interrupted());
+            }
+            if self.is_leaf(&node) {
+                self.tree.nodes.push(GrownNode::Leaf(node.total));
+                continue;
+            }
+            if dense::n_rows(&rows) * dense::SPARSE < n_rows {
+                let mut samples = planes.samples(&rows);
+                let ranges = samples.all();
+                let matrix = Rows::Matrix(rules.binned);
+                self.grow_below(rules.binned.by_column(), matrix, &mut samples, Open { ranges, ..node }, 0)?;
+                continue;
+            }
+            let view = DenseNode { planes: &planes, rows: &rows, total: node.total };
+            let found = self.draw(node.n_constant, n_rows, |search, rules, features, rng, best| {
+                search.look_at_dense(rules, features, &view, rng, best)
+            });
+            let Some((found, n_constant)) = found else {
+                self.tree.nodes.push(GrownNode::Leaf(node.total));
+                continue;
+            };
+            let split = found.settle_with(&rules, node.total, |_, _| unreachable!("a drawn cut is known"));
+            let grown = self.note(&node, &split);
+            self.tree.nodes.push(grown);
+            let Routes::AtMost { shift, last } = split.routes() else { unreachable!("no subset is drawn here") };
+            let [left, right] = dense::part(rules.binned.column(split.feature), &rows, shift, last);
+            let child = |total| Open { ranges: [0..0, 0..0], depth: node.depth + 1, total, n_constant };
+            open.push((right, child(split.right)));
+            open.push((left, child(split.left)));
+        }
+        Ok(())
+    }
+
     /// Grows a subtree in a copy of its rows.
     fn grow_nearby(&mut self, rows: Rows, samples: &Samples<S>, node: Open<S::Sum>, n_copies: usize) -> Result<()> {
         let binned = self.rules.binned;
-        // What will be copied again must be found row by row.
-        let copied_again = binned.n_copies() > n_copies + 1;
-        let is_random = self.rules.kind == SplitKind::Random;
-        let layout = if copied_again || is_random { Layout::RowByRow } else { Layout::Blocks };
         let mut nearby = std::mem::take(&mut self.nearby[n_copies]);
-        let ranges = nearby.copy(layout, rows, samples, &node.ranges);
+        let ranges = nearby.copy(rows, samples, &node.ranges);
         let (codes, samples) = nearby.codes_and_samples();
         let rows = Rows::Copied { codes: codes.codes, n_features: binned.n_features() };
         let grown = self.grow_below(codes, rows, samples, Open { ranges, ..node }, n_copies + 1);
@@ -194,49 +242,56 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
     pub fn split(&mut self, codes: Codes, samples: &Samples<S>, node: &Open<S::Sum>) -> Option<(Split<S::Sum>, usize)> {
         let classes = [0, 1].map(|class| samples.of_class(class, &node.ranges));
         let view = Node { codes, classes, total: node.total, is_unit: self.is_unit };
+        let (found, n_constant) = self.draw(node.n_constant, node.n_rows(), |search, rules, features, rng, best| {
+            search.look_at(rules, features, &view, rng, best)
+        })?;
+        Some((found.settle(&self.rules, &view), n_constant))
+    }
+
+    /// Draws features and has them looked at, up to sixteen at once: what `look` keeps, and how many are constant then.
+    fn draw(
+        &mut self,
+        mut n_constant: usize,
+        n_rows: usize,
+        look: impl Fn(&mut Search<S::Sum>, &Rules, &[u32], &mut ChaCha8Rng, &mut Option<Found<S::Sum>>) -> u32,
+    ) -> Option<(Found<S::Sum>, usize)> {
         let mut best: Option<Found<S::Sum>> = None;
-        let (mut n_constant, mut undrawn, mut n_tried) = (node.n_constant, self.features.len(), 0);
-        let mut keep = |candidate: Candidate<S::Sum>| {
-            if let Candidate::Valid(found) = candidate
-                && best.as_ref().is_none_or(|best| found.verdict.cost < best.verdict.cost)
-            {
-                best = Some(found);
-            }
-            best.is_none()
+        // In tiny nodes one of the first cuts leaves both sides pure, and nothing can be better: a third less time for extra
+        // trees, most of whose nodes are tiny.
+        let at_once = match n_rows {
+            ..=3 => 2,
+            4..=6 => 4,
+            _ => LANES,
         };
-        let mut none_valid = true;
-        while undrawn > n_constant && (n_tried < self.max_features || none_valid) {
-            // Drawn features move to the end, constant ones to the front.
-            let mut draw = |rng: &mut ChaCha8Rng, undrawn: usize| {
-                let at = n_constant + below(rng, undrawn - n_constant);
-                self.features.swap(at, undrawn - 1);
-                self.features[undrawn - 1]
-            };
-            let first = draw(&mut self.rng, undrawn);
-            let looked = if undrawn - n_constant > 1 && n_tried + 1 < self.max_features {
-                let features = [first, draw(&mut self.rng, undrawn - 1)];
-                let [a, b] = self.search.look_at_both(&self.rules, features, &view, &mut self.rng);
-                [(first, Some(a)), (features[1], Some(b))]
-            } else {
-                [(first, Some(self.search.look(&self.rules, first, &view, &mut self.rng))), (first, None)]
-            };
-            for (feature, candidate) in looked {
-                let Some(candidate) = candidate else { continue };
-                // The other of two may stand one further from the end.
-                if self.features[undrawn - 1] != feature {
-                    self.features.swap(undrawn - 1, undrawn - 2);
+        let (mut undrawn, mut n_tried) = (self.features.len(), 0);
+        while undrawn > n_constant && (n_tried < self.max_features || best.is_none()) {
+            let n_drawn = self.max_features.saturating_sub(n_tried).clamp(1, at_once).min(undrawn - n_constant);
+            // Drawn features move to the end ..
+            for drawn in 1..=n_drawn {
+                let at = n_constant + below(&mut self.rng, undrawn - drawn + 1 - n_constant);
+                self.features.swap(at, undrawn - drawn);
+            }
+            let drawn = &mut self.features[undrawn - n_drawn..undrawn];
+            let constant = look(&mut self.search, &self.rules, drawn, &mut self.rng, &mut best);
+            // .. and constant ones to the front.
+            let mut n_found = 0;
+            for lane in 0..n_drawn {
+                if constant >> lane & 1 == 1 {
+                    drawn.swap(lane, n_found);
+                    n_found += 1;
                 }
-                if let Candidate::Constant = candidate {
-                    self.features.swap(undrawn - 1, n_constant);
-                    n_constant += 1;
-                    continue;
-                }
-                undrawn -= 1;
-                n_tried += 1;
-                none_valid = keep(candidate);
+            }
+            for found in 0..n_found {
+                self.features.swap(n_constant + found, undrawn - n_drawn + found);
+            }
+            n_constant += n_found;
+            undrawn -= n_drawn - n_found;
+            n_tried += n_drawn - n_found;
+            if best.as_ref().is_some_and(|best| best.verdict.cost == 0.0) {
+                break;
             }
         }
-        best.map(|found| (found.settle(&self.rules, &view), n_constant))
+        best.map(|found| (found, n_constant))
     }
 }
 
@@ -247,9 +302,16 @@ pub fn partition<S: Sample>(
     ranges: &Ranges,
     split: &Split<S::Sum>,
 ) -> [Ranges; 2] {
-    let column = codes.column(split.feature);
-    match split.routes() {
-        Routes::AtMost { shift, last } => samples.partition(ranges, |row| column[row].wrapping_add(shift) <= last),
-        Routes::Among(left) => samples.partition(ranges, |row| has_bit(&left, column[row])),
+    let column = &codes.codes[split.feature * codes.stride..];
+    match (split.routes(), codes.width) {
+        (Routes::AtMost { shift, last }, None) => {
+            samples.partition(ranges, |row| column[row].wrapping_add(shift) <= last)
+        }
+        (Routes::AtMost { shift, last }, Some(width)) => {
+            samples.partition(ranges, |row| column[row * width].wrapping_add(shift) <= last)
+        }
+        (Routes::Among(left), width) => {
+            samples.partition(ranges, |row| has_bit(&left, column[row * width.unwrap_or(1)]))
+        }
     }
 }

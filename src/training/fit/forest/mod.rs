@@ -12,13 +12,20 @@ pub mod bins;
 mod best_first;
 mod criterion;
 mod cuts;
+mod dense;
+mod drawn;
+mod few;
+mod gain;
 mod grow;
+mod histogram;
 mod nearby;
 mod out_of_bag;
 mod quantiles;
 mod samples;
 mod search;
+mod sixteen;
 mod split;
+mod tally;
 mod turn;
 
 use rand_chacha::ChaCha8Rng;
@@ -85,8 +92,10 @@ pub fn grow_binned(
     }
     progress.begin(Unit::Trees, "trees", config.trees as u64);
     let grown = match class_weights(set) {
-        Some(weights) => grow_as::<Counted>(config, kind, binned, set, weights, seed, progress),
-        None => grow_as::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
+        Some(weights) if set.n_rows() <= Counted::MOST_ROWS => {
+            grow_as::<Counted>(config, kind, binned, set, weights, seed, progress)
+        }
+        _ => grow_as::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
     };
     progress.end(Unit::Trees);
     grown

@@ -13,13 +13,15 @@ use crate::scoring::error::ScoringError;
 use crate::scoring::model::forest::ForestBuilder;
 use crate::training::rows::TrainingSet;
 
-/// A distinct row of one class and how often it was drawn.
+/// A row of one class and how often it was drawn.
 pub trait Sample: Copy + Send {
     /// Counts and weights of both classes, over any number of samples.
     type Sum: Sum;
     /// Whether a sum is counts and nothing else.
     const COUNTED: bool;
-
+    /// Rows that can be told apart, and draws that one sample can hold.
+    const MOST_ROWS: usize;
+    const MOST_DRAWS: u32;
     fn new(row: u32, count: u32, weight: f64) -> Self;
     fn row(self) -> usize;
     fn count(self) -> u32;
@@ -54,39 +56,48 @@ pub trait Sum: Copy + Default + Send + Sync + std::fmt::Debug {
     }
 }
 
-/// A sample whose weight is its class's.
+/// A sample whose weight is its class's: the row, and above it how often it was drawn. Four bytes, for large nodes spend their
+/// time on moving samples.
 #[derive(Clone, Copy)]
-pub struct Counted {
-    row: u32,
-    count: u32,
+pub struct Counted(u32);
+
+impl Counted {
+    const ROW_BITS: u32 = 26;
+    /// More draws of a row are several samples.
+    const MOST: u32 = (1 << (32 - Self::ROW_BITS)) - 1;
 }
 
 /// Positives in the upper half, negatives in the lower.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, Debug, PartialEq)]
 pub struct Counts(u64);
 
 impl Sample for Counted {
     type Sum = Counts;
     const COUNTED: bool = true;
+    const MOST_ROWS: usize = 1 << Self::ROW_BITS;
+    const MOST_DRAWS: u32 = Self::MOST;
 
     fn new(row: u32, count: u32, _weight: f64) -> Self {
-        Self { row, count }
+        Self(count << Self::ROW_BITS | row)
     }
 
+    #[inline(always)]
     fn row(self) -> usize {
-        self.row as usize
+        (self.0 & ((1 << Self::ROW_BITS) - 1)) as usize
     }
 
+    #[inline(always)]
     fn count(self) -> u32 {
-        self.count
+        self.0 >> Self::ROW_BITS
     }
 
     fn moved_to(self, row: u32) -> Self {
-        Self { row, ..self }
+        Self::new(row, self.count(), 0.0)
     }
 
+    #[inline(always)]
     fn sum(self, class: usize) -> Counts {
-        Counts(u64::from(self.count) << (32 * class))
+        Counts(u64::from(self.count()) << (32 * class))
     }
 }
 
@@ -127,7 +138,8 @@ impl Sum for Counts {
 /// A sample with a weight of its own: the sum over its draws.
 #[derive(Clone, Copy)]
 pub struct Weighted {
-    counted: Counted,
+    row: u32,
+    count: u32,
     weight: f64,
 }
 
@@ -140,27 +152,31 @@ pub struct Weights {
 impl Sample for Weighted {
     type Sum = Weights;
     const COUNTED: bool = false;
+    const MOST_ROWS: usize = u32::MAX as usize;
+    const MOST_DRAWS: u32 = u32::MAX;
 
     fn new(row: u32, count: u32, weight: f64) -> Self {
-        Self { counted: Counted { row, count }, weight }
+        Self { row, count, weight }
     }
 
     fn row(self) -> usize {
-        self.counted.row()
+        self.row as usize
     }
 
     fn count(self) -> u32 {
-        self.counted.count
+        self.count
     }
 
     fn moved_to(self, row: u32) -> Self {
-        Self { counted: self.counted.moved_to(row), ..self }
+        Self { row, ..self }
     }
 
     fn sum(self, class: usize) -> Weights {
         let mut weights = [0.0; 2];
         weights[class] = self.weight;
-        Weights { counts: self.counted.sum(class), weights }
+        let mut counts = [0; 2];
+        counts[class] = self.count;
+        Weights { counts: Counts::of_counts(counts), weights }
     }
 }
 
@@ -219,29 +235,52 @@ impl<S: Sample> Default for Samples<S> {
 impl<S: Sample> Samples<S> {
     /// All entries, or `n_draws` of them with replacement; entries of weight zero are left out.
     pub fn of(set: &TrainingSet, bootstrap: Option<(usize, &mut ChaCha8Rng)>) -> Self {
+        let draws = bootstrap.map(|(n_draws, rng)| {
+            // Two bytes an entry: more than the cache holds would cost a wait per draw.
+            let mut draws = vec![0u16; set.n_entries()];
+            for _ in 0..n_draws {
+                let draws = &mut draws[below(rng, set.n_entries())];
+                *draws = draws.saturating_add(1);
+            }
+            draws
+        });
+        let drawn = |entry: usize| draws.as_ref().map_or(1, |draws| u32::from(draws[entry]));
+        let mut samples = Self::default();
+        if set.entries().is_sorted_by(|a, b| a < b) {
+            for (entry, &row) in set.entries().iter().enumerate() {
+                let (class, weight) = (usize::from(set.labels()[entry] == 1), set.weights()[entry]);
+                let count = if weight > 0.0 { drawn(entry) } else { 0 };
+                samples.push(class, row, count, f64::from(weight) * f64::from(count));
+            }
+            return samples;
+        }
         let mut counts = vec![[0u32; 2]; set.n_rows()];
         let mut weights = vec![[0.0f64; 2]; if S::COUNTED { 0 } else { set.n_rows() }];
-        let mut take = |entry: usize| {
-            let (row, class) = (set.entries()[entry] as usize, usize::from(set.labels()[entry] == 1));
-            counts[row][class] += u32::from(set.weights()[entry] > 0.0);
+        for (entry, &row) in set.entries().iter().enumerate() {
+            let (class, weight, row) = (usize::from(set.labels()[entry] == 1), set.weights()[entry], row as usize);
+            counts[row][class] += if weight > 0.0 { drawn(entry) } else { 0 };
             if !S::COUNTED {
-                weights[row][class] += f64::from(set.weights()[entry]);
+                weights[row][class] += f64::from(weight) * f64::from(drawn(entry));
             }
-        };
-        match bootstrap {
-            Some((n_draws, rng)) => (0..n_draws).for_each(|_| take(below(rng, set.n_entries()))),
-            None => (0..set.n_entries()).for_each(take),
         }
-        let mut samples = Self::default();
         for (row, counts) in counts.iter().enumerate() {
             for class in 0..2 {
-                if counts[class] > 0 {
-                    let weight = if S::COUNTED { 0.0 } else { weights[row][class] };
-                    samples.classes[class].push(S::new(row as u32, counts[class], weight));
-                }
+                let weight = if S::COUNTED { 0.0 } else { weights[row][class] };
+                samples.push(class, row as u32, counts[class], weight);
             }
         }
         samples
+    }
+
+    /// Adds a row of a class, drawn so often, behind the others.
+    pub fn push(&mut self, class: usize, row: u32, mut count: u32, weight: f64) {
+        while count > S::MOST_DRAWS {
+            self.classes[class].push(S::new(row, S::MOST_DRAWS, 0.0));
+            count -= S::MOST_DRAWS;
+        }
+        if count > 0 {
+            self.classes[class].push(S::new(row, count, weight));
+        }
     }
 
     pub fn all(&self) -> Ranges {
@@ -259,13 +298,13 @@ impl<S: Sample> Samples<S> {
         sum(sum(S::Sum::default(), 0), 1)
     }
 
-    /// Takes the samples of a node of another set over: negatives, then positives, the n-th to `place(n)`.
-    pub fn take_over(&mut self, other: &Samples<S>, ranges: &Ranges, place: impl Fn(usize) -> usize) {
-        let mut row = 0;
+    /// Takes the samples of a node of another set over: negatives, then positives, numbered from 0.
+    pub fn take_over(&mut self, other: &Samples<S>, ranges: &Ranges) {
+        let mut row = 0u32;
         for class in 0..2 {
             self.classes[class].clear();
             for sample in other.of_class(class, ranges) {
-                self.classes[class].push(sample.moved_to(place(row) as u32));
+                self.classes[class].push(sample.moved_to(row));
                 row += 1;
             }
         }

@@ -54,6 +54,7 @@ pub fn has_bit(bits: &[u64; 4], code: u8) -> bool {
 }
 
 /// What a candidate cut is judged by: one column in one node.
+#[derive(Clone, Copy)]
 pub struct Judge<T> {
     pub criterion: Criterion,
     pub class_weights: [f64; 2],

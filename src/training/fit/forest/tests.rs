@@ -400,6 +400,61 @@ fn copied_rows_grow_the_tree_that_far_rows_grow() {
     assert_eq!(a[0], b[0]);
 }
 
+/// The same trees as the plain search's, node by node: sums of f64 take one column after the other, sums of counts take
+/// vectors, bits and filters. `repeat` entries per row at most.
+fn assert_plain(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, weights: [f64; 2], what: &str) {
+    let binned = set.binned(config.bins).unwrap();
+    let fast = grow_trees::<Counted>(config, kind, &binned, set, weights, Seed::new(4), &Silent).unwrap();
+    let slow = grow_trees::<Weighted>(config, kind, &binned, set, [1.0; 2], Seed::new(4), &Silent).unwrap();
+    for (fast, slow) in fast.into_iter().zip(slow) {
+        assert!(fast.nodes.len() > 1, "{what}: nothing grew");
+        let (fast, slow) = (plain(&binned, weights, fast), plain(&binned, [1.0; 2], slow));
+        let differs = fast.iter().zip(&slow).position(|(fast, slow)| fast != slow);
+        let first = differs.map(|at| (at, fast[at], slow[at]));
+        assert!(fast.len() == slow.len() && differs.is_none(), "{what}: {first:?}");
+    }
+}
+
+#[test]
+fn vectors_bits_and_filters_find_what_the_plain_search_finds() {
+    let (rf, et) = (ForestConfig::RANDOM_FOREST, ForestConfig::EXTRA_TREES);
+    for (at, n_values) in [(0u64, 3usize), (1, 40), (2, 5000)] {
+        // Class weights that are sums of few powers of two, so that f64 adds them as exactly as it multiplies them.
+        for weights in [[1.0f32, 1.0], [0.25, 6.0]] {
+            let n_rows = [700, 5200][at as usize % 2];
+            let base = random_set(20 + at, n_rows, 20, n_values, false);
+            let weight = |&label: &u8| weights[usize::from(label)];
+            let row_weights = base.labels().iter().map(weight).collect();
+            let set =
+                TrainingSet::new(base.matrix().clone(), base.entries().to_vec(), base.labels().to_vec(), row_weights);
+            let class_weights = weights.map(f64::from);
+            for max_features in [MaxFeatures::Sqrt, MaxFeatures::Share(1.0)] {
+                let rf = ForestConfig { trees: 2, max_features, ..rf.clone() };
+                assert_plain(&rf, SplitKind::Best, &set, class_weights, &format!("random forest {at} {weights:?}"));
+                let et = ForestConfig { trees: 2, max_features, ..et.clone() };
+                assert_plain(&et, SplitKind::Random, &set, class_weights, &format!("extra trees {at} {weights:?}"));
+                let et = ForestConfig { bootstrap: true, ..et };
+                assert_plain(&et, SplitKind::Random, &set, class_weights, &format!("bootstrap {at} {weights:?}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn more_draws_than_a_cell_or_a_sample_holds_are_searched_alike() {
+    // Over 65,535 draws a node, and rows of up to 300 draws.
+    let base = random_set(31, 2000, 6, 60, false);
+    let entries: Vec<u32> = (0..2000u32).flat_map(|row| vec![row; 20 + (row as usize * 7) % 280]).collect();
+    let labels: Vec<u8> = entries.iter().map(|&row| base.labels()[row as usize]).collect();
+    let ones = vec![1.0; entries.len()];
+    assert!(entries.len() > 2 * 65_535);
+    let set = TrainingSet::new(base.matrix().clone(), entries, labels, ones);
+    for kind in [SplitKind::Best, SplitKind::Random] {
+        let config = ForestConfig { trees: 2, bootstrap: false, ..ForestConfig::RANDOM_FOREST };
+        assert_plain(&config, kind, &set, [1.0; 2], &format!("{kind:?}"));
+    }
+}
+
 #[test]
 fn leaves_are_limited_and_the_best_splits_come_first() {
     let set = random_set(4, 400, 4, 30, false);

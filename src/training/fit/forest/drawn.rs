@@ -1,0 +1,113 @@
+//! Drawn cuts of up to sixteen columns in one node, whose codes are gathered row by row: the span of each column, and how
+//! many draws lie at or below a limit, sixteen columns in one vector.
+
+use pulp::{Arch, NullaryFnOnce};
+
+use super::bins::MISSING;
+use super::samples::Sample;
+use super::sixteen::{LANES, Vectors};
+
+/// Rows whose count a byte holds.
+const BYTE: usize = 255;
+
+/// Room for the codes of a node.
+#[derive(Default)]
+pub struct DrawnCuts {
+    /// Rows by class, negatives first.
+    n: [usize; 2],
+    codes: Vec<[u8; LANES]>,
+    low: [u8; LANES],
+    high: [u8; LANES],
+}
+
+impl DrawnCuts {
+    /// Where the codes of so many negatives and positives go.
+    pub fn codes_mut(&mut self, n: [usize; 2]) -> &mut [[u8; LANES]] {
+        self.n = n;
+        let n_rows = n[0] + n[1];
+        if self.codes.len() < n_rows {
+            self.codes.resize(n_rows, [0; LANES]);
+        }
+        &mut self.codes[..n_rows]
+    }
+
+    /// Finds the lowest and the highest codes.
+    pub fn span(&mut self) {
+        let n_rows = self.n[0] + self.n[1];
+        let (low, high) = Arch::new().dispatch(Span { codes: &self.codes[..n_rows] });
+        (self.low, self.high) = (low, high);
+    }
+
+    /// The lowest code and one more than the highest, without missing values; (`MISSING`, 0) where there is nothing else.
+    pub fn span_of(&self, lane: usize) -> (u8, u8) {
+        (self.low[lane], self.high[lane])
+    }
+
+    /// Draws of each class whose code is at most each column's limit.
+    pub fn count<S: Sample>(&self, classes: [&[S]; 2], is_unit: bool, limits: [u8; LANES]) -> [[u32; LANES]; 2] {
+        let codes = &self.codes[..self.n[0] + self.n[1]];
+        Arch::new().dispatch(Count { codes, classes, is_unit, limits })
+    }
+}
+
+struct Span<'a> {
+    codes: &'a [[u8; LANES]],
+}
+
+impl NullaryFnOnce for Span<'_> {
+    type Output = ([u8; LANES], [u8; LANES]);
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let vectors = Vectors::new();
+        let (mut low, mut high) = (vectors.all(MISSING), vectors.all(0));
+        for codes in self.codes {
+            let codes = vectors.of(*codes);
+            low = vectors.min(low, codes);
+            // Adding one turns the code of missing values into 0.
+            high = vectors.max(high, vectors.add(codes, vectors.all(1)));
+        }
+        (vectors.bytes(low), vectors.bytes(high))
+    }
+}
+
+struct Count<'a, S> {
+    codes: &'a [[u8; LANES]],
+    classes: [&'a [S]; 2],
+    /// Every sample was drawn once.
+    is_unit: bool,
+    limits: [u8; LANES],
+}
+
+impl<S: Sample> NullaryFnOnce for Count<'_, S> {
+    type Output = [[u32; LANES]; 2];
+
+    #[inline(always)]
+    fn call(self) -> Self::Output {
+        let Self { codes, classes, is_unit, limits } = self;
+        let vectors = Vectors::new();
+        let mut sums = [[0u32; LANES]; 2];
+        let (negatives, positives) = codes.split_at(classes[0].len().min(codes.len()));
+        for ((sums, codes), samples) in sums.iter_mut().zip([negatives, positives]).zip(classes) {
+            if is_unit {
+                for codes in codes.chunks(BYTE) {
+                    let (limits, mut counts) = (vectors.of(limits), vectors.all(0));
+                    for codes in codes {
+                        let is_left = vectors.at_most(vectors.of(*codes), limits);
+                        counts = vectors.add(counts, vectors.and(is_left, vectors.all(1)));
+                    }
+                    for (sum, count) in sums.iter_mut().zip(vectors.bytes(counts)) {
+                        *sum += u32::from(count);
+                    }
+                }
+                continue;
+            }
+            for (codes, sample) in codes.iter().zip(samples) {
+                for lane in 0..LANES {
+                    sums[lane] += if codes[lane] <= limits[lane] { sample.count() } else { 0 };
+                }
+            }
+        }
+        sums
+    }
+}

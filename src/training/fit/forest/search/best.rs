@@ -1,0 +1,137 @@
+//! The best cut of each column where sums are counts and Gini decides: pairs in nodes of few rows, else histograms whose gains
+//! are filtered in f32, and in f64 alone where a node has more draws than f32 can tell apart.
+
+use super::drawn::gather_rows;
+use super::{Found, FoundCut, Node, Rules, Search, keep};
+use crate::training::fit::forest::few;
+use crate::training::fit::forest::gain::Gauge;
+use crate::training::fit::forest::samples::{Counts, Sample, Sum};
+use crate::training::fit::forest::split::{Judge, Verdict};
+use crate::training::fit::forest::tally::{self, Taken};
+
+impl<T: Sum> Search<T> {
+    /// The best cuts of columns whose sums are counts, by Gini.
+    pub(super) fn look_for_best<S: Sample<Sum = T>>(
+        &mut self,
+        rules: &Rules,
+        features: &[u32],
+        node: &Node<S>,
+        best: &mut Option<Found<T>>,
+    ) -> u32 {
+        let n_draws = node.total.n_samples();
+        let total = Counts::of_counts(node.total.counts());
+        if node.n_rows() <= few::MOST_ROWS && n_draws <= few::MOST_DRAWS {
+            return self.best_of_few(rules, features, node, total, best);
+        }
+        if n_draws > Gauge::MOST_DRAWS {
+            return self.best_of_many(rules, features, node, best);
+        }
+        let gauge = Gauge::new(total, rules.class_weights);
+        let mut constant = 0;
+        tally::fill(&mut self.small[..features.len()], node.codes, features, node.classes);
+        for (at, &feature) in features.iter().enumerate() {
+            let feature = feature as usize;
+            let needed = best.as_ref().map_or(0.0, |best| gauge.needed(best.verdict.cost).max(0.0));
+            let highest = match self.sums.take(&mut self.small[at], rules.binned.n_bins(feature), &gauge, needed) {
+                Taken::Constant => {
+                    constant |= 1 << at;
+                    continue;
+                }
+                Taken::Lower => continue,
+                Taken::Highest(highest) => highest,
+            };
+            let judge = rules.judge(total, self.sums.missing);
+            let sums = &self.sums;
+            keep_gain(best, feature, &gauge, &judge, highest, |floor| sums.cuts(floor), |code| sums.next_above(code));
+        }
+        constant
+    }
+
+    fn best_of_few<S: Sample<Sum = T>>(
+        &mut self,
+        rules: &Rules,
+        features: &[u32],
+        node: &Node<S>,
+        total: Counts,
+        best: &mut Option<Found<T>>,
+    ) -> u32 {
+        let few = &mut self.few;
+        few.begin(node.classes);
+        gather_rows(few.codes_mut(), node.codes, features, node.classes);
+        let gauge = Gauge::new(total, rules.class_weights);
+        few.compare(&gauge, features.iter().any(|&feature| rules.binned.has_missing(feature as usize)));
+        let mut constant = 0;
+        for (lane, &feature) in features.iter().enumerate() {
+            let judge = rules.judge(total, few.missing(lane));
+            let found = keep_gain(
+                best,
+                feature as usize,
+                &gauge,
+                &judge,
+                few.highest(lane),
+                |floor| few.cuts(lane, floor),
+                |code| few.next_above(lane, code),
+            );
+            constant |= found << lane;
+        }
+        constant
+    }
+
+    /// In a node of more draws than gains can tell: the cost of every cut, in f64.
+    fn best_of_many<S: Sample<Sum = T>>(
+        &mut self,
+        rules: &Rules,
+        features: &[u32],
+        node: &Node<S>,
+        best: &mut Option<Found<T>>,
+    ) -> u32 {
+        tally::fill(&mut self.large[..features.len()], node.codes, features, node.classes);
+        let mut constant = 0;
+        for (at, &feature) in features.iter().enumerate() {
+            let cells = &mut self.large[at];
+            for ((bin, seen), cell) in
+                self.histogram.bins.iter_mut().zip(&mut self.histogram.seen).zip(cells.iter_mut())
+            {
+                *bin = T::of_counts(std::mem::take(cell).counts());
+                *seen = u8::from(!bin.is_empty());
+            }
+            let candidate = self.judge_filled(rules, feature as usize, node);
+            constant |= keep(best, candidate) << at;
+        }
+        constant
+    }
+}
+
+/// The same of a column whose gains are known: only cuts that may cost less than the best so far are judged.
+#[inline(always)]
+fn keep_gain<T: Sum, C: Iterator<Item = (u8, Counts)>>(
+    best: &mut Option<Found<T>>,
+    feature: usize,
+    gauge: &Gauge,
+    judge: &Judge<Counts>,
+    highest: f32,
+    cuts: impl Fn(f32) -> C,
+    next_above: impl Fn(u8) -> u8,
+) -> u32 {
+    if highest == Gauge::NONE {
+        return 1;
+    }
+    if best.as_ref().is_some_and(|best| highest < gauge.needed(best.verdict.cost)) {
+        return 0;
+    }
+    let mut found: Option<(u8, Verdict<Counts>)> = None;
+    for (code, left) in cuts(gauge.floor(highest)) {
+        if let Some(verdict) = judge.cut(left)
+            && found.as_ref().is_none_or(|(lowest, found)| (verdict.cost, code) < (found.cost, *lowest))
+        {
+            found = Some((code, verdict));
+        }
+    }
+    if let Some((code, Verdict { cost, missing_left, left })) = found
+        && best.as_ref().is_none_or(|best| cost < best.verdict.cost)
+    {
+        let verdict = Verdict { cost, missing_left, left: T::of_counts(left.counts()) };
+        *best = Some(Found { feature, cut: FoundCut::Between(code, next_above(code)), verdict });
+    }
+    0
+}

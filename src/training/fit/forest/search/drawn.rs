@@ -1,0 +1,243 @@
+//! Cuts at drawn thresholds, for extra trees: the span of a column's codes in a node, a number within it, and what lies on
+//! either side. Codes are gathered row by row (small nodes), column by column (large ones), or stay where they are (nodes
+//! that are bits).
+
+use rand_chacha::ChaCha8Rng;
+
+use super::{Candidate, Codes, DenseNode, Found, FoundCut, Node, Rules, Search, keep};
+use crate::training::fit::forest::bins::MISSING;
+use crate::training::fit::forest::dense;
+use crate::training::fit::forest::samples::{Sample, Sum, unit};
+use crate::training::fit::forest::sixteen::LANES;
+use crate::training::fit::forest::split::{Cut, Judge};
+
+/// Columns whose codes are gathered at once.
+pub(super) const AT_ONCE: usize = 4;
+/// Codes whose count fits a byte.
+const COUNTED_BY_BYTE: usize = 240;
+
+/// What drawing a threshold came to.
+enum Drawn {
+    Constant,
+    /// No cut.
+    None,
+    /// Codes up to this go left.
+    Last(u8),
+}
+
+impl Rules<'_> {
+    /// Draws a threshold uniformly over the values that a node spans: from the lowest code to below the second number.
+    fn draw<T: Sum>(&self, feature: usize, (low, high): (u8, u8), judge: &Judge<T>, rng: &mut ChaCha8Rng) -> Drawn {
+        if low == MISSING || (low + 1 == high && !judge.has_missing()) {
+            return Drawn::Constant;
+        }
+        if low + 1 == high {
+            return Drawn::Last(MISSING - 1);
+        }
+        let bins = self.binned.bins(feature);
+        let (min, max) = (f64::from(bins.min[usize::from(low)]), f64::from(bins.max[usize::from(high) - 1]));
+        // Below the highest bin, so that a value is left for the right side.
+        match bins.last_bin_within(low, high - 2, min + unit(rng) * (max - min)) {
+            Some(last) => Drawn::Last(last),
+            None => Drawn::None,
+        }
+    }
+}
+
+impl<T: Sum> Search<T> {
+    /// Drawn cuts of columns that lie row by row.
+    pub(super) fn look_for_drawn<S: Sample<Sum = T>>(
+        &mut self,
+        rules: &Rules,
+        features: &[u32],
+        node: &Node<S>,
+        rng: &mut ChaCha8Rng,
+        best: &mut Option<Found<T>>,
+    ) -> u32 {
+        let drawn = &mut self.drawn;
+        gather_rows(drawn.codes_mut(node.classes.map(<[S]>::len)), node.codes, features, node.classes);
+        drawn.span();
+        let has_missing = |feature: u32| rules.binned.has_missing(feature as usize);
+        let present = match features.iter().any(|&feature| has_missing(feature)) {
+            true => drawn.count(node.classes, node.is_unit, [MISSING - 1; LANES]),
+            false => [[0; LANES]; 2],
+        };
+        let mut constant = 0;
+        let mut limits = [0; LANES];
+        let mut looked = [None; LANES];
+        for (lane, &feature) in features.iter().enumerate() {
+            let missing = match has_missing(feature) {
+                true => node.total.minus(T::of_counts(present.map(|class| class[lane]))),
+                false => T::default(),
+            };
+            let judge = rules.judge(node.total, missing);
+            match rules.draw(feature as usize, drawn.span_of(lane), &judge, rng) {
+                Drawn::Constant => constant |= 1 << lane,
+                Drawn::None => {}
+                Drawn::Last(last) => {
+                    limits[lane] = last;
+                    looked[lane] = Some(judge);
+                }
+            }
+        }
+        let lefts = drawn.count(node.classes, node.is_unit, limits);
+        for (lane, judge) in looked.iter().enumerate() {
+            let Some(judge) = judge else { continue };
+            let verdict = judge.cut(T::of_counts(lefts.map(|class| class[lane])));
+            if let Some(verdict) = verdict {
+                let cut = FoundCut::Known(Cut::AtMost(limits[lane]));
+                keep(best, Candidate::Valid(Found { feature: features[lane] as usize, cut, verdict }));
+            }
+        }
+        constant
+    }
+
+    /// Drawn cuts of columns that lie column by column.
+    pub(super) fn look_for_drawn_by_column<S: Sample<Sum = T>>(
+        &mut self,
+        rules: &Rules,
+        features: &[u32],
+        node: &Node<S>,
+        rng: &mut ChaCha8Rng,
+        best: &mut Option<Found<T>>,
+    ) -> u32 {
+        let mut constant = 0;
+        for (group, features) in features.chunks(AT_ONCE).enumerate() {
+            gather_columns(&mut self.gathered, node.codes, features, node.classes);
+            for (at, &feature) in features.iter().enumerate() {
+                let candidate = self.draw(at, rules, feature as usize, node, rng);
+                constant |= keep(best, candidate) << (group * AT_ONCE + at);
+            }
+        }
+        constant
+    }
+
+    /// Drawn cuts of a node that is one bit per row.
+    pub fn look_at_dense(
+        &mut self,
+        rules: &Rules,
+        features: &[u32],
+        node: &DenseNode<T>,
+        rng: &mut ChaCha8Rng,
+        best: &mut Option<Found<T>>,
+    ) -> u32 {
+        let mut constant = 0;
+        for (at, &feature) in features.iter().enumerate() {
+            let feature = feature as usize;
+            let column = rules.binned.column(feature);
+            let sum_up_to = |last: u8| T::of_counts(node.planes.count_up_to(column, node.rows, last));
+            let missing = match rules.binned.has_missing(feature) {
+                true => node.total.minus(sum_up_to(MISSING - 1)),
+                false => T::default(),
+            };
+            let judge = rules.judge(node.total, missing);
+            match rules.draw(feature, dense::span(column, node.rows), &judge, rng) {
+                Drawn::Constant => constant |= 1 << at,
+                Drawn::None => {}
+                Drawn::Last(last) => {
+                    if let Some(verdict) = judge.cut(sum_up_to(last)) {
+                        let cut = FoundCut::Known(Cut::AtMost(last));
+                        keep(best, Candidate::Valid(Found { feature, cut, verdict }));
+                    }
+                }
+            }
+        }
+        constant
+    }
+
+    /// The cut at a threshold drawn over the values that the node spans; its codes are gathered.
+    pub(super) fn draw<S: Sample<Sum = T>>(
+        &self,
+        at: usize,
+        rules: &Rules,
+        feature: usize,
+        node: &Node<S>,
+        rng: &mut ChaCha8Rng,
+    ) -> Candidate<T> {
+        let codes = [0, 1].map(|class| &self.gathered[at][class][..]);
+        let [a, b] = codes.map(span);
+        let sum_up_to = |last: u8| {
+            if S::COUNTED && node.is_unit {
+                return T::of_counts(codes.map(|codes| count_up_to(codes, last)));
+            }
+            let mut sum = T::default();
+            for (class, codes) in codes.into_iter().enumerate() {
+                for (&code, sample) in codes.iter().zip(node.classes[class]) {
+                    sum = if code <= last { sum.plus(sample.sum(class)) } else { sum };
+                }
+            }
+            sum
+        };
+        let missing = match rules.binned.has_missing(feature) {
+            true => node.total.minus(sum_up_to(MISSING - 1)),
+            false => T::default(),
+        };
+        let judge = rules.judge(node.total, missing);
+        match rules.draw(feature, (a.0.min(b.0), a.1.max(b.1)), &judge, rng) {
+            Drawn::Constant => Candidate::Constant,
+            Drawn::None => Candidate::Invalid,
+            Drawn::Last(last) => match judge.cut(sum_up_to(last)) {
+                Some(verdict) => Candidate::Valid(Found { feature, cut: FoundCut::Known(Cut::AtMost(last)), verdict }),
+                None => Candidate::Invalid,
+            },
+        }
+    }
+}
+
+/// The codes of some samples in up to [`LANES`] columns, row by row, negatives first.
+pub(super) fn gather_rows<S: Sample>(to: &mut [[u8; LANES]], codes: Codes, features: &[u32], classes: [&[S]; 2]) {
+    for (to, sample) in to.iter_mut().zip(classes.into_iter().flatten()) {
+        let mut gathered = [0; LANES];
+        match codes.width {
+            Some(width) => {
+                let row = &codes.codes[sample.row() * width..][..width];
+                gathered.iter_mut().zip(features).for_each(|(to, &feature)| *to = row[feature as usize]);
+            }
+            None => {
+                let code = |feature: u32| codes.codes[feature as usize * codes.stride + sample.row()];
+                gathered.iter_mut().zip(features).for_each(|(to, &feature)| *to = code(feature));
+            }
+        }
+        *to = gathered;
+    }
+}
+
+/// The codes of some samples, column by column: waits for one overlap with waits for the others.
+pub(super) fn gather_columns<S: Sample>(
+    to: &mut [[Vec<u8>; 2]; AT_ONCE],
+    codes: Codes,
+    features: &[u32],
+    classes: [&[S]; 2],
+) {
+    for (class, samples) in classes.into_iter().enumerate() {
+        if let ([a, b, c, d], None) = (features, codes.width) {
+            let columns = [a, b, c, d].map(|&feature| &codes.codes[feature as usize * codes.stride..]);
+            to.iter_mut().for_each(|to| to[class].resize(samples.len(), 0));
+            let [a, b, c, d] = to;
+            let each = a[class].iter_mut().zip(&mut b[class]).zip(&mut c[class]).zip(&mut d[class]);
+            for ((((a, b), c), d), sample) in each.zip(samples) {
+                let row = sample.row();
+                (*a, *b, *c, *d) = (columns[0][row], columns[1][row], columns[2][row], columns[3][row]);
+            }
+            continue;
+        }
+        for (to, &feature) in to.iter_mut().zip(features) {
+            let column = codes.column(feature as usize);
+            to[class].clear();
+            to[class].extend(samples.iter().map(|sample| column.code(sample.row())));
+        }
+    }
+}
+
+/// The lowest code and one more than the highest, without missing values; (`MISSING`, 0) where there is nothing else.
+fn span(codes: &[u8]) -> (u8, u8) {
+    // Adding one turns the code of missing values into 0.
+    codes.iter().fold((MISSING, 0), |(low, high), &code| (low.min(code), high.max(code.wrapping_add(1))))
+}
+
+/// How many codes are at most `last`.
+fn count_up_to(codes: &[u8], last: u8) -> u32 {
+    // Counts of one byte, so that a vector instruction compares many codes; no more than a byte can count.
+    let count = |chunk: &[u8]| chunk.iter().fold(0u8, |count, &code| count.wrapping_add(u8::from(code <= last)));
+    codes.chunks(COUNTED_BY_BYTE).map(|chunk| u32::from(count(chunk))).sum()
+}

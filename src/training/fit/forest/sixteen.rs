@@ -1,0 +1,249 @@
+//! Sixteen bytes in one vector: the operations that the search wants and that compilers do not find in loops over arrays.
+//!
+//! SSE2, which every x86-64 has (and three-operand forms within wider dispatch); plain loops elsewhere.
+
+/// Bytes side by side.
+pub const LANES: usize = 16;
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use std::arch::x86_64::__m128i;
+
+    use pulp::core_arch::x86::Sse2;
+
+    use super::LANES;
+
+    /// The leave to use the processor's instructions.
+    #[derive(Clone, Copy)]
+    pub struct Vectors(Sse2);
+
+    pub type Sixteen = __m128i;
+
+    impl Vectors {
+        #[inline(always)]
+        pub fn new() -> Self {
+            Self(Sse2::try_new().unwrap_or_else(|| unreachable!("every x86-64 has SSE2")))
+        }
+
+        #[inline(always)]
+        pub fn of(self, bytes: [u8; LANES]) -> Sixteen {
+            pulp::cast(bytes)
+        }
+
+        #[inline(always)]
+        pub fn all(self, byte: u8) -> Sixteen {
+            self.0._mm_set1_epi8(byte as i8)
+        }
+
+        #[inline(always)]
+        pub fn bytes(self, bytes: Sixteen) -> [u8; LANES] {
+            pulp::cast(bytes)
+        }
+
+        #[inline(always)]
+        pub fn min(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            self.0._mm_min_epu8(a, b)
+        }
+
+        #[inline(always)]
+        pub fn max(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            self.0._mm_max_epu8(a, b)
+        }
+
+        #[inline(always)]
+        pub fn add(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            self.0._mm_add_epi8(a, b)
+        }
+
+        #[inline(always)]
+        pub fn and(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            self.0._mm_and_si128(a, b)
+        }
+
+        /// 255 where `a` is at most `b`, else 0.
+        #[inline(always)]
+        pub fn at_most(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            self.0._mm_cmpeq_epi8(self.min(a, b), a)
+        }
+
+        /// `a`, and 255 where `held` is 0.
+        #[inline(always)]
+        pub fn or_not(self, a: Sixteen, held: Sixteen) -> Sixteen {
+            self.0._mm_or_si128(a, self.0._mm_xor_si128(held, self.all(255)))
+        }
+
+        /// A bit per byte: its highest.
+        #[inline(always)]
+        pub fn high_bits(self, a: Sixteen) -> u16 {
+            self.0._mm_movemask_epi8(a) as u16
+        }
+
+        /// 255 where the bit is set, else 0.
+        #[inline(always)]
+        pub fn spread(self, bits: u16) -> Sixteen {
+            let both = self.0._mm_cvtsi32_si128(i32::from(bits));
+            let twice = self.0._mm_unpacklo_epi8(both, both);
+            let low = self.0._mm_shufflelo_epi16::<0b00_00_00_00>(twice);
+            let high = self.0._mm_shufflelo_epi16::<0b01_01_01_01>(twice);
+            let each = self.of([1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128]);
+            let found = self.0._mm_and_si128(self.0._mm_unpacklo_epi64(low, high), each);
+            self.0._mm_cmpeq_epi8(found, each)
+        }
+
+        /// `before` and the sums of four numbers up to each.
+        #[inline(always)]
+        pub fn running_sums(self, numbers: [u32; 4], before: Sixteen) -> Sixteen {
+            let ones: Sixteen = pulp::cast(numbers);
+            let twos = self.0._mm_add_epi32(ones, self.0._mm_slli_si128::<4>(ones));
+            let fours = self.0._mm_add_epi32(twos, self.0._mm_slli_si128::<8>(twos));
+            self.0._mm_add_epi32(fours, before)
+        }
+
+        #[inline(always)]
+        pub fn numbers(self, numbers: Sixteen) -> [u32; 4] {
+            pulp::cast(numbers)
+        }
+
+        /// The last number, four times.
+        #[inline(always)]
+        pub fn last(self, numbers: Sixteen) -> Sixteen {
+            self.0._mm_shuffle_epi32::<0xff>(numbers)
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::Vectors;
+
+#[cfg(any(test, not(target_arch = "x86_64")))]
+mod plain {
+    use super::LANES;
+
+    #[derive(Clone, Copy)]
+    pub struct Vectors;
+
+    pub type Sixteen = [u8; LANES];
+
+    impl Vectors {
+        #[inline(always)]
+        pub fn new() -> Self {
+            Self
+        }
+
+        #[inline(always)]
+        pub fn of(self, bytes: [u8; LANES]) -> Sixteen {
+            bytes
+        }
+
+        #[inline(always)]
+        pub fn all(self, byte: u8) -> Sixteen {
+            [byte; LANES]
+        }
+
+        #[inline(always)]
+        pub fn bytes(self, bytes: Sixteen) -> [u8; LANES] {
+            bytes
+        }
+
+        #[inline(always)]
+        pub fn min(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            std::array::from_fn(|lane| a[lane].min(b[lane]))
+        }
+
+        #[inline(always)]
+        pub fn max(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            std::array::from_fn(|lane| a[lane].max(b[lane]))
+        }
+
+        #[inline(always)]
+        pub fn add(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            std::array::from_fn(|lane| a[lane].wrapping_add(b[lane]))
+        }
+
+        #[inline(always)]
+        pub fn and(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            std::array::from_fn(|lane| a[lane] & b[lane])
+        }
+
+        /// 255 where `a` is at most `b`, else 0.
+        #[inline(always)]
+        pub fn at_most(self, a: Sixteen, b: Sixteen) -> Sixteen {
+            std::array::from_fn(|lane| if a[lane] <= b[lane] { 255 } else { 0 })
+        }
+
+        /// `a`, and 255 where `held` is 0.
+        #[inline(always)]
+        pub fn or_not(self, a: Sixteen, held: Sixteen) -> Sixteen {
+            std::array::from_fn(|lane| a[lane] | !held[lane])
+        }
+
+        /// A bit per byte: its highest.
+        #[inline(always)]
+        pub fn high_bits(self, a: Sixteen) -> u16 {
+            (0..LANES).fold(0, |bits, lane| bits | u16::from(a[lane] >> 7) << lane)
+        }
+
+        /// 255 where the bit is set, else 0.
+        #[inline(always)]
+        pub fn spread(self, bits: u16) -> Sixteen {
+            std::array::from_fn(|lane| if bits >> lane & 1 == 1 { 255 } else { 0 })
+        }
+
+        /// `before` and the sums of four numbers up to each.
+        #[inline(always)]
+        pub fn running_sums(self, numbers: [u32; 4], before: Sixteen) -> Sixteen {
+            let mut sum = 0u32;
+            let before = self.numbers(before);
+            let each: [u32; 4] = std::array::from_fn(|at| {
+                sum = sum.wrapping_add(numbers[at]);
+                sum.wrapping_add(before[at])
+            });
+            std::array::from_fn(|at| each[at / 4].to_le_bytes()[at % 4])
+        }
+
+        #[inline(always)]
+        pub fn numbers(self, numbers: Sixteen) -> [u32; 4] {
+            std::array::from_fn(|at| u32::from_le_bytes(std::array::from_fn(|byte| numbers[at * 4 + byte])))
+        }
+
+        /// The last number, four times.
+        #[inline(always)]
+        pub fn last(self, numbers: Sixteen) -> Sixteen {
+            std::array::from_fn(|at| numbers[12 + at % 4])
+        }
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+pub use plain::Vectors;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_do_what_loops_do() {
+        let some = |shift: u32| std::array::from_fn(|lane| ((lane as u32 * 37 + shift * 91) >> (shift % 3)) as u8);
+        let (fast, slow) = (Vectors::new(), plain::Vectors::new());
+        for shift in 0..200 {
+            let (a, b) = (some(shift), some(shift * 7 + 3));
+            let (x, y) = (fast.of(a), fast.of(b));
+            let pairs = [
+                (fast.min(x, y), slow.min(a, b)),
+                (fast.max(x, y), slow.max(a, b)),
+                (fast.add(x, y), slow.add(a, b)),
+                (fast.and(x, y), slow.and(a, b)),
+                (fast.at_most(x, y), slow.at_most(a, b)),
+                (fast.all(a[1]), slow.all(a[1])),
+                (fast.running_sums(slow.numbers(a), y), slow.running_sums(slow.numbers(a), b)),
+                (fast.last(x), slow.last(a)),
+                (fast.or_not(x, y), slow.or_not(a, b)),
+                (fast.spread(shift as u16 * 331), slow.spread(shift as u16 * 331)),
+            ];
+            assert_eq!(fast.high_bits(x), slow.high_bits(a));
+            for (found, expected) in pairs {
+                assert_eq!(fast.bytes(found), expected);
+            }
+        }
+    }
+}
