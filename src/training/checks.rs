@@ -7,7 +7,7 @@ use super::error::{Error, Result};
 use super::fit::mlp::check_device;
 use super::progress::Progress;
 use super::read::ReadData;
-use super::resample::{LIMIT_HOURS, estimate};
+use super::resample::{Features, LIMIT_HOURS, estimate};
 use super::run_dir::CellStore;
 use super::seed::Seed;
 use super::split::{Part, Split, set_aside};
@@ -79,7 +79,7 @@ fn check_neighbours(
                 ))
                 .hint("lower `k`, say `too_few: reduce`, use fewer folds, or leave the case out with `--only`"));
             }
-            let work = estimate(&named.case, train.n_rows(), n_minority, train.table().n_columns());
+            let work = estimate(&named.case, train.n_rows(), n_minority, Features::of_table(train.table()));
             seconds += work.seconds;
             bytes = bytes.max(work.bytes);
         }

@@ -9,7 +9,7 @@ use super::mapped::Storage;
 use super::prepare::prepare;
 use super::progress::Progress;
 use super::read::ReadData;
-use super::resample::{Lineage, Made, Resampled, Shared, estimate, resample};
+use super::resample::{Features, Lineage, Made, Resampled, Shared, estimate, resample};
 use super::rows::{TrainRows, TrainingSet};
 use super::seed::Seed;
 use super::split::{Part, Split};
@@ -108,7 +108,8 @@ impl ResampledRows {
     ) -> Result<ResampledRows> {
         let (case, (split, part)) = (wanted.case(config)?, wanted.part(config, splits)?);
         let (train, held_out) = split.rows(part);
-        let work = estimate(&case.case, train.n_rows(), train.n_minority(), data.dataset.table.n_columns());
+        let features = Features::of_table(&data.dataset.table);
+        let work = estimate(&case.case, train.n_rows(), train.n_minority(), features);
         if work.seconds > 10.0 {
             progress.say(&format!("about {:.0} seconds and {:.1} GB beside the data", work.seconds, work.bytes / 1e9));
         }

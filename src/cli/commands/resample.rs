@@ -17,6 +17,11 @@ use crate::training::table_file::{write_resampled_csv, write_resampled_parquet};
 pub fn run(args: &ResampleArgs, context: &Context) -> std::result::Result<(), Failure> {
     let format = Format::of(args)?;
     let loaded = load(&args.config)?;
+    if args.out.symlink_metadata().is_ok() {
+        // It may be what is resampled.
+        let exists = Error::permanent(format!("`{}` exists already", args.out.display()));
+        return Err(exists.hint("name another file; nothing is overwritten").into());
+    }
     // Proves that the folder can be written before the long work.
     let mut file = AtomicFile::create(&args.out)?;
     let progress = context.progress()?;

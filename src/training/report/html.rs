@@ -200,6 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn resampling_says_how_close_synthetic_rows_came_to_the_majority() {
+        let page = page_of(&fixture::full());
+        let (_, section) = page.split_once("<section id=\"resampling\">").unwrap();
+        let (section, _) = section.split_once("</section>").unwrap();
+        let cells =
+            |texts: &[&str]| texts.iter().map(|text| format!("<td class=\"n\">{text}</td>")).collect::<String>();
+        let heads = ["k", "to majority least", "to majority 5 %", "to majority 50 %", "to majority 95 %"];
+        let heads = heads.iter().map(|text| format!("<th class=\"n\">{text}</th>")).collect::<String>();
+        assert!(section.contains(&heads), "{section}");
+        let measured = cells(&["5", "0.400", "2.250", "9.500", "31.000", "1.25"]);
+        let unmeasured = cells(&["-"; 6]);
+        // Six fits per protocol; models that were given the same rows share a line.
+        assert_eq!(section.matches(&measured).count(), 12, "{section}");
+        assert_eq!(section.matches(&unmeasured).count(), 36, "{section}");
+        assert!(section.contains("nearest majority row, in the prepared space"));
+    }
+
+    #[test]
     fn hostile_names_stay_text() {
         let page = page_of(&fixture::hostile());
         assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("onload=\""));

@@ -69,6 +69,9 @@ mod tests {
         for title in ["# ieee-cis", "## Selection", "## Table I", "## All cells", "## Operating point", "(fig3a.svg)"] {
             assert!(text.contains(title), "`{title}` is missing");
         }
+        // Of `smote-tomek` alone, the final fit's line: k, distances to the majority, share that is nearest to it.
+        assert!(text.contains("1.00 : 1.00 | 5 | 0.400 | 2.250 | 9.500 | 31.000 | 1.25 |\n"), "{text}");
+        assert!(text.contains("1.00 : 1.00 | - | - | - | - | - | - |\n") && text.contains("\nk: neighbours that"));
         assert!(text.contains("## What the model looks at\n\nNot measured") && !text.contains("importance.svg"));
         let text = report_md(&fixture::forest());
         assert!(text.contains("| V1 | ") && text.contains("(importance.svg)"), "{text}");

@@ -332,6 +332,12 @@ pub(super) fn resampling(report: &RunReport) -> Section {
         "Tomek\nlinks",
         "removed",
         "weights\nfraud : rest",
+        "k",
+        "to majority\nleast",
+        "to majority\n5 %",
+        "to majority\n50 %",
+        "to majority\n95 %",
+        "majority\nnearest %",
     ];
     let mut blocks = Vec::new();
     for protocol in protocols(&report.leaderboard) {
@@ -350,8 +356,18 @@ pub(super) fn resampling(report: &RunReport) -> Section {
     if blocks.is_empty() {
         blocks.push(Block::Text("Nothing was trained.".into()));
     }
+    let fits = report.leaderboard.rows.iter().flat_map(|row| &row.resampling);
+    if fits.clone().any(|fit| fit.closeness.is_some()) {
+        blocks.push(Block::Text(CLOSENESS.into()));
+    }
     Section { id: "resampling", title: "What each case did to the training rows".into(), blocks }
 }
+
+/// What the last columns are, and of how many rows.
+const CLOSENESS: &str = "k: neighbours that a synthetic row can lead to. To majority: distance from synthetic rows to \
+    their nearest majority row, in the prepared space, the smallest and three quantiles. Majority nearest: share of the \
+    synthetic rows whose nearest row of all is a majority row. Both are of all synthetic rows where Tomek links are looked \
+    for, else of the first 2,000.";
 
 type SharedFits<'a> = (&'a str, String, &'a [ResamplingReport]);
 
@@ -375,7 +391,8 @@ fn shared_fits<'a>(rows: &[&'a LeaderboardRow]) -> Vec<SharedFits<'a>> {
 
 fn fit_line(case: &str, models: &str, name: String, fit: &ResamplingReport) -> Vec<String> {
     let share = |share: f64| decimals(Some(100.0 * share), 2);
-    vec![
+    let closeness = fit.closeness.as_ref();
+    let mut cells = vec![
         case.into(),
         models.into(),
         name,
@@ -388,7 +405,11 @@ fn fit_line(case: &str, models: &str, name: String, fit: &ResamplingReport) -> V
         count(fit.links),
         count(fit.removed_majority + fit.removed_minority),
         format!("{} : {}", decimals(Some(fit.weights[0]), 2), decimals(Some(fit.weights[1]), 2)),
-    ]
+        fit.neighbors.map_or_else(|| "-".into(), |k| k.to_string()),
+    ];
+    cells.extend((0..4).map(|at| decimals(closeness.map(|closeness| closeness.quantiles[at]), 3)));
+    cells.push(decimals(closeness.map(|closeness| 100.0 * closeness.nearest_is_majority), 2));
+    cells
 }
 
 fn yes(flagged: bool) -> String {

@@ -18,7 +18,7 @@ mod smote_tomek;
 mod tomek_links;
 
 pub use class_weights::ClassWeighting;
-pub use estimate::{LIMIT_HOURS, Work, estimate};
+pub use estimate::{Features, LIMIT_HOURS, Work, estimate};
 pub use lineage::{Lineage, Made};
 pub use oversample::Oversampler;
 pub use shared::Shared;

@@ -197,10 +197,15 @@ fn one_class_too_few_rows_and_too_much_work_are_refused() {
     assert!(error.message.contains("32 bits"), "{error}");
 
     let case = smote_tomek(target, TomekRemove::Both);
-    assert!(estimate(&case, 500_000_000, 50_000_000, 400).seconds > LIMIT_HOURS * 3600.0);
-    let work = estimate(&case, 472_000, 16_500, 434);
+    let features = Features { numeric: 403, categorical: 31 };
+    assert!(estimate(&case, 500_000_000, 50_000_000, features).seconds > LIMIT_HOURS * 3600.0);
+    let work = estimate(&case, 472_000, 16_500, features);
     assert!((20.0..600.0).contains(&work.seconds) && (1.2e9..2e9).contains(&work.bytes), "{work:?}");
-    assert_eq!(estimate(&Case::Raw, 1_000, 50, 20), Work::default());
+    let categories = Categories::Nominal(NominalPenalty::Full);
+    let nominal = Case::SmoteTomek { smote: SmoteConfig { categories, ..SMOTE }, remove: TomekRemove::Both };
+    let longer = estimate(&nominal, 472_000, 16_500, features).seconds / work.seconds;
+    assert!((1.2..2.0).contains(&longer), "measured: 111 s for 76 s, {longer}");
+    assert_eq!(estimate(&Case::Raw, 1_000, 50, features), Work::default());
 }
 
 #[test]

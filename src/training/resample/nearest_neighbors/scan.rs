@@ -1,113 +1,16 @@
 //! One thread's walk over blocks of candidates. In: a prepared list of targets; out: the nearest candidates that it met.
 //!
-//! Bounds of a block, target by target, in the processor's widest vectors; what does not exceed a target's limit is measured.
+//! Bounds of a block, target by target, in the processor's widest vectors. A vector of candidates that are all too far
+//! from a home is not looked at for its draws; what does not exceed a target's limit is measured.
 
 use pulp::{Arch, NullaryFnOnce};
 
-use super::{Neighbor, Search, Targets, insert};
+use super::prepared::{LANES, Prepared, PreparedDraw, VECTOR};
+use super::{Neighbor, Search, insert};
 use crate::training::gemm::{View, ViewMut, multiply};
 
-/// Candidates of a block: a multiple of [`VECTOR`].
-pub(super) const LANES: usize = 256;
-/// Fewer, down to these, where the block's bounds then fit this much.
-const NARROW: usize = 64;
-const CACHE_BYTES: usize = 512 << 10;
-/// Lanes that are looked at side by side.
-const VECTOR: usize = 16;
-/// Bounds that a thread holds at most.
-pub(super) const BOUNDS_BYTES: usize = 32 << 20;
-/// Targets of one product where none of them are ends of synthetic ones: their bounds stay in the cache.
-const TARGETS: usize = 4096;
-
-/// Targets as the scan wants them: operands of the product, draws sorted by their first end.
-pub(super) struct Prepared<'a> {
-    targets: Targets<'a>,
-    operand: Vec<f32>,
-    /// Draws in the order of their parents, and where each parent's begin.
-    draws: Vec<PreparedDraw>,
-    starts: Vec<u32>,
-    /// Values of the nominal features: of each target row, and of the draws that start from it.
-    nominal: Vec<f32>,
-    drawn_nominal: Vec<f32>,
-    penalty: f32,
-    radii: Vec<f64>,
-}
-
-#[derive(Clone, Copy)]
-struct PreparedDraw {
-    /// Index of the target.
-    target: u32,
-    neighbor: u32,
-    /// Of the parent's bound and of the neighbour's.
-    weights: [f32; 2],
-    /// What the limit of this target has beside its distance.
-    offset: f32,
-}
-
-impl<'a> Prepared<'a> {
-    pub fn new(search: &Search, targets: Targets<'a>) -> Self {
-        let Targets { rows, draws, first_draw } = targets;
-        let mut order: Vec<u32> = (0..draws.len() as u32).collect();
-        order.sort_by_key(|&draw| draws[draw as usize].parent);
-        let mut starts = vec![0u32; rows.len() + 1];
-        draws.iter().for_each(|draw| starts[draw.parent as usize + 1] += 1);
-        (0..rows.len()).for_each(|row| starts[row + 1] += starts[row]);
-
-        let features = &search.distance.nominal;
-        let values = |row: u32| features.iter().map(move |&feature| search.matrix.row(row as usize)[feature]);
-        // All draws of a parent have the same categories: those of the first stand for them.
-        let first_of = |parent: usize| match starts[parent] < starts[parent + 1] {
-            true => first_draw + order[starts[parent] as usize],
-            false => rows[parent],
-        };
-        let (mut prepared, mut radii) = (Vec::with_capacity(draws.len()), vec![0.0; targets.len()]);
-        for &at in &order {
-            let draw = draws[at as usize];
-            let (a, b) = (rows[draw.parent as usize], rows[draw.neighbor as usize]);
-            let apart =
-                search.distance.continuous_between(search.matrix.row(a as usize), search.matrix.row(b as usize));
-            let target = rows.len() as u32 + at;
-            radii[target as usize] = search.bounds.radius(a, b);
-            prepared.push(PreparedDraw {
-                target,
-                neighbor: draw.neighbor,
-                weights: [(1.0 - draw.gap) as f32, draw.gap as f32],
-                offset: search.bounds.offset(draw.gap, apart),
-            });
-        }
-        Prepared {
-            targets,
-            operand: search.bounds.targets(rows),
-            draws: prepared,
-            nominal: rows.iter().flat_map(|&row| values(row)).collect(),
-            drawn_nominal: match draws.is_empty() {
-                true => Vec::new(),
-                false => (0..rows.len()).flat_map(|parent| values(first_of(parent))).collect(),
-            },
-            starts,
-            penalty: search.bounds.penalty(),
-            radii,
-        }
-    }
-
-    /// Target rows whose bounds are made together: all of them where any may be an end of a draw.
-    fn n_together(&self) -> usize {
-        let n_rows = self.targets.rows.len();
-        if self.draws.is_empty() { n_rows.min(TARGETS) } else { n_rows }
-    }
-
-    /// Candidates of a block: fewer where a block of bounds would be too large.
-    pub fn n_lanes(&self) -> usize {
-        let bytes = 4 * self.n_together().max(1);
-        // Bounds that stay in the second cache are worth more than a wide product.
-        let lanes = (CACHE_BYTES / bytes).max(NARROW).min(BOUNDS_BYTES / bytes);
-        (lanes / VECTOR * VECTOR).clamp(VECTOR, LANES)
-    }
-
-    fn draws_of(&self, parent: usize) -> &[PreparedDraw] {
-        &self.draws[self.starts[parent] as usize..self.starts[parent + 1] as usize]
-    }
-}
+/// The penalties of a block without any.
+const ZEROS: [[f32; VECTOR]; LANES / VECTOR] = [[0.0; VECTOR]; LANES / VECTOR];
 
 /// One thread's work.
 pub(super) struct Scan<'a> {
@@ -116,38 +19,68 @@ pub(super) struct Scan<'a> {
     /// `k` per target.
     pub found: Vec<Neighbor>,
     k: usize,
-    /// Per target: no bound above it belongs to a neighbour.
+    /// Per target row, then per draw in the order of homes: no bound above it belongs to a neighbour.
     limits: Vec<f32>,
+    /// Per draw: no candidate with a bound above it from home is a neighbour.
+    reaches: Vec<f32>,
+    /// Per home: the largest of its draws'.
+    widest: Vec<f32>,
     /// The block's operand, its nominal values feature by feature, its bounds target by target.
     operand: Vec<f32>,
     nominal: Vec<f32>,
     bounds: Vec<f32>,
     /// Of the block's rows beside a target; zeros where nothing is compared.
     penalties: Vec<f32>,
+    /// Draws of a home (by place) with the vectors that may hold neighbours of theirs.
+    hits: Vec<(usize, u32)>,
     arch: Arch,
 }
 
 impl<'a> Scan<'a> {
     pub fn new(search: &'a Search<'a>, prepared: &'a Prepared<'a>, found: Vec<Neighbor>) -> Self {
-        let k = found.len() / prepared.targets.len();
-        let mut limits: Vec<f32> = found
-            .chunks_exact(k)
-            .zip(&prepared.radii)
-            .map(|(nearest, &radius)| search.bounds.limit(nearest[k - 1].0, radius))
-            .collect();
-        prepared.draws.iter().for_each(|draw| limits[draw.target as usize] += draw.offset);
-        Scan {
+        let n_rows = prepared.targets.rows.len();
+        let n_draws = prepared.draws.len();
+        let mut scan = Scan {
             search,
             prepared,
+            k: found.len() / prepared.targets.len(),
             found,
-            k,
-            limits,
+            limits: vec![0.0; n_rows + n_draws],
+            reaches: vec![0.0; n_draws],
+            widest: vec![0.0; n_rows],
             operand: Vec::new(),
             nominal: Vec::new(),
             bounds: Vec::new(),
             penalties: vec![0.0; LANES],
+            hits: Vec::new(),
             arch: Arch::new(),
+        };
+        for row in 0..n_rows {
+            scan.limits[row] = search.bounds.limit(scan.farthest(row), 0.0);
         }
+        for home in 0..n_rows {
+            for draw in prepared.draws_of(home) {
+                scan.limit_draw(draw);
+            }
+            scan.widen(home);
+        }
+        scan
+    }
+
+    fn farthest(&self, target: usize) -> f64 {
+        self.found[target * self.k + self.k - 1].0
+    }
+
+    fn limit_draw(&mut self, draw: usize) {
+        let place = &self.prepared.places[draw];
+        let (farthest, bounds) = (self.farthest(place.target as usize), &self.search.bounds);
+        self.limits[self.prepared.targets.rows.len() + draw] = bounds.limit(farthest, place.radius) + place.offset;
+        self.reaches[draw] = bounds.limit(farthest, place.away);
+    }
+
+    fn widen(&mut self, home: usize) {
+        let reaches = &self.reaches[self.prepared.draws_of(home)];
+        self.widest[home] = reaches.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     }
 
     /// Looks for neighbours of all targets among up to `n_lanes` candidates.
@@ -180,42 +113,69 @@ impl<'a> Scan<'a> {
     /// One target row, whose bounds stand at `at`.
     fn target_row(&mut self, rows: &[u32], n_lanes: usize, target: usize, at: usize) {
         self.compare(&self.prepared.nominal, target, n_lanes);
-        let (bounds, penalties) = (vectors(&self.bounds[at * n_lanes..][..n_lanes]), vectors(&self.penalties));
-        let of = |vector: usize, lane: usize| bounds[vector][lane] + penalties[vector][lane];
-        let lowest = self.arch.dispatch(Lowest { n_lanes, of });
-        if lowest <= self.limits[target] {
+        let bounds = vectors(&self.bounds[at * n_lanes..][..n_lanes]);
+        let near = Near { bounds, penalties: vectors(&self.penalties), limit: self.limits[target] };
+        let vectors = self.arch.dispatch(near);
+        if vectors != 0 {
+            let (bounds, penalties) = (&self.bounds[at * n_lanes..][..n_lanes], &self.penalties);
+            let row = self.prepared.targets.rows[target];
+            let hits = Hits { search: self.search, rows, row, offset: 0.0, radius: 0.0 };
             let found = &mut self.found[target * self.k..][..self.k];
-            let hits = Hits { search: self.search, prepared: self.prepared, rows, target, offset: 0.0 };
-            hits.measure(|lane| of(lane / VECTOR, lane % VECTOR), found, &mut self.limits[target]);
+            hits.measure(vectors, |lane| bounds[lane] + penalties[lane], found, &mut self.limits[target]);
         }
     }
 
-    /// The draws that start from a target row; bounds of all target rows are there.
-    fn draws_of(&mut self, rows: &[u32], n_lanes: usize, parent: usize) {
+    /// The draws whose home a target row is; bounds of all target rows are there.
+    fn draws_of(&mut self, rows: &[u32], n_lanes: usize, home: usize) {
         let prepared = self.prepared;
-        let draws = prepared.draws_of(parent);
+        let draws = prepared.draws_of(home);
         if draws.is_empty() {
             return;
         }
-        self.compare(&prepared.drawn_nominal, parent, n_lanes);
-        let mixed = !self.search.distance.nominal.is_empty();
-        let penalties = vectors(&self.penalties);
-        let a = vectors(&self.bounds[parent * n_lanes..][..n_lanes]);
-        for draw in draws {
-            let b = vectors(&self.bounds[draw.neighbor as usize * n_lanes..][..n_lanes]);
-            let [own, other] = draw.weights;
-            let between = |vector: usize, lane: usize| own * a[vector][lane] + other * b[vector][lane];
-            let with_penalty = |vector: usize, lane: usize| between(vector, lane) + penalties[vector][lane];
-            let lowest = match mixed {
-                true => self.arch.dispatch(Lowest { n_lanes, of: with_penalty }),
-                false => self.arch.dispatch(Lowest { n_lanes, of: between }),
+        // No penalties: a category that differs does not bring a row nearer.
+        let bounds = vectors(&self.bounds[home * n_lanes..][..n_lanes]);
+        let near = self.arch.dispatch(Near { bounds, penalties: &ZEROS, limit: self.widest[home] });
+        if near == 0 {
+            return;
+        }
+        self.compare(&prepared.drawn_nominal, home, n_lanes);
+        let n_rows = prepared.targets.rows.len();
+        self.hits.clear();
+        self.arch.dispatch(Between {
+            home,
+            near,
+            n_lanes,
+            bounds: &self.bounds,
+            penalties: &self.penalties,
+            draws: &prepared.draws[draws.clone()],
+            limits: &self.limits[n_rows..][draws.clone()],
+            hits: &mut self.hits,
+        });
+        let a = &self.bounds[home * n_lanes..][..n_lanes];
+        for at in 0..self.hits.len() {
+            let (draw, vectors) = self.hits[at];
+            let draw = draws.start + draw;
+            let (PreparedDraw { other, weights: [own, theirs] }, place) = (prepared.draws[draw], prepared.places[draw]);
+            let b = &self.bounds[other as usize * n_lanes..][..n_lanes];
+            let target = place.target as usize;
+            let hits = Hits {
+                search: self.search,
+                rows,
+                row: prepared.targets.row(target),
+                offset: place.offset,
+                radius: place.radius,
             };
-            let target = draw.target as usize;
-            if lowest <= self.limits[target] {
-                let found = &mut self.found[target * self.k..][..self.k];
-                let hits = Hits { search: self.search, prepared, rows, target, offset: draw.offset };
-                hits.measure(|lane| with_penalty(lane / VECTOR, lane % VECTOR), found, &mut self.limits[target]);
-            }
+            let bound = |lane: usize| own * a[lane] + theirs * b[lane] + self.penalties[lane];
+            let found = &mut self.found[target * self.k..][..self.k];
+            let limit = &mut self.limits[n_rows + draw];
+            hits.measure(vectors, bound, found, limit);
+            self.reaches[draw] = match *limit {
+                f32::NEG_INFINITY => f32::NEG_INFINITY,
+                _ => self.search.bounds.limit(found[self.k - 1].0, place.away),
+            };
+        }
+        if !self.hits.is_empty() {
+            self.widen(home);
         }
     }
 
@@ -257,70 +217,115 @@ impl NullaryFnOnce for Compare<'_> {
     }
 }
 
-/// A block that may hold neighbours of a target.
+/// Vectors of a block that may hold neighbours of a target, a bit each.
+struct Near<'a> {
+    bounds: &'a [[f32; VECTOR]],
+    penalties: &'a [[f32; VECTOR]],
+    limit: f32,
+}
+
+impl NullaryFnOnce for Near<'_> {
+    type Output = u32;
+
+    // What is not inlined would be compiled for any x86-64.
+    #[inline(always)]
+    fn call(self) -> u32 {
+        let mut near = 0;
+        for (vector, (bounds, penalties)) in self.bounds.iter().zip(self.penalties).enumerate() {
+            near |= u32::from(any_up_to(self.limit, |lane| bounds[lane] + penalties[lane])) << vector;
+        }
+        near
+    }
+}
+
+/// The same for all draws of a home, among vectors that are near to it.
+struct Between<'a> {
+    home: usize,
+    near: u32,
+    n_lanes: usize,
+    bounds: &'a [f32],
+    penalties: &'a [f32],
+    draws: &'a [PreparedDraw],
+    limits: &'a [f32],
+    hits: &'a mut Vec<(usize, u32)>,
+}
+
+impl NullaryFnOnce for Between<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let of = |row: usize| vectors(&self.bounds[row * self.n_lanes..][..self.n_lanes]);
+        let (a, penalties) = (of(self.home), vectors(&self.penalties[..self.n_lanes]));
+        for (at, (draw, &limit)) in self.draws.iter().zip(self.limits).enumerate() {
+            let b = of(draw.other as usize);
+            let [own, theirs] = draw.weights;
+            let (mut left, mut hit) = (self.near, 0);
+            while left != 0 {
+                let vector = left.trailing_zeros() as usize;
+                left &= left - 1;
+                let (a, b, penalties) = (&a[vector], &b[vector], &penalties[vector]);
+                let bound = |lane: usize| own * a[lane] + theirs * b[lane] + penalties[lane];
+                hit |= u32::from(any_up_to(limit, bound)) << vector;
+            }
+            if hit != 0 {
+                self.hits.push((at, hit));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn any_up_to(limit: f32, bound: impl Fn(usize) -> f32) -> bool {
+    let mut any = false;
+    for lane in 0..VECTOR {
+        any |= bound(lane) <= limit;
+    }
+    any
+}
+
+/// A target and a block that may hold neighbours of it.
 struct Hits<'a> {
     search: &'a Search<'a>,
-    prepared: &'a Prepared<'a>,
     rows: &'a [u32],
-    target: usize,
+    /// The target, what its limit has beside the distance, and how far rounding can have moved it.
+    row: u32,
     offset: f32,
+    radius: f64,
 }
 
 impl Hits<'_> {
     /// Measures the lanes whose bound does not exceed the limit, and keeps those that are nearer than what is known.
-    fn measure(&self, bound: impl Fn(usize) -> f32, nearest: &mut [Neighbor], limit: &mut f32) {
-        // The most promising first: it lowers the limit for the others.
-        let lanes = 0..self.rows.len();
-        let first = lanes.clone().fold(0, |best, lane| if bound(lane) < bound(best) { lane } else { best });
-        self.measure_lane(first, nearest, limit);
-        for lane in lanes {
-            if bound(lane) <= *limit && lane != first {
+    fn measure(&self, vectors: u32, bound: impl Fn(usize) -> f32, nearest: &mut [Neighbor], limit: &mut f32) {
+        let in_vector = |vector| vector * VECTOR..self.rows.len().min((vector + 1) * VECTOR);
+        let lanes = || (0..LANES / VECTOR).filter(|vector| vectors >> vector & 1 == 1).flat_map(in_vector);
+        // Of many, the most promising first: it lowers the limit for the others.
+        let lowest = |a, b| if bound(b) < bound(a) { b } else { a };
+        let first = if vectors.count_ones() > 1 { lanes().reduce(lowest) } else { None };
+        for lane in first.into_iter().chain(lanes().filter(|&lane| Some(lane) != first)) {
+            if bound(lane) <= *limit {
                 self.measure_lane(lane, nearest, limit);
             }
-        }
-        // Nothing is nearer than a duplicate, and later candidates lose the tie.
-        let (farthest, at) = nearest[nearest.len() - 1];
-        if farthest == 0.0 && self.rows.last().is_some_and(|&last| at <= last) {
-            *limit = f32::NEG_INFINITY;
         }
     }
 
     fn measure_lane(&self, lane: usize, nearest: &mut [Neighbor], limit: &mut f32) {
-        let (row, candidate) = (self.prepared.targets.row(self.target), self.rows[lane]);
-        if candidate == row {
+        let candidate = self.rows[lane];
+        if candidate == self.row {
             return;
         }
         let k = nearest.len();
         let values = |row: u32| self.search.matrix.row(row as usize);
-        let measured = self.search.distance.up_to(values(row), values(candidate), nearest[k - 1].0);
+        let measured = self.search.distance.up_to(values(self.row), values(candidate), nearest[k - 1].0);
         if let Some(distance) = measured {
             insert(nearest, (distance, candidate));
-            let radius = self.prepared.radii[self.target];
-            *limit = self.search.bounds.limit(nearest[k - 1].0, radius) + self.offset;
+            let farthest = nearest[k - 1];
+            *limit = match distance == 0.0 && farthest <= (distance, candidate) {
+                // Nothing is nearer than a duplicate, and of several the later have larger indices.
+                true => f32::NEG_INFINITY,
+                false => self.search.bounds.limit(farthest.0, self.radius) + self.offset,
+            };
         }
-    }
-}
-
-/// The smallest of what `of` makes of the lanes, vector by vector, with the widest vectors that the processor has.
-struct Lowest<F> {
-    n_lanes: usize,
-    of: F,
-}
-
-impl<F: Fn(usize, usize) -> f32> NullaryFnOnce for Lowest<F> {
-    type Output = f32;
-
-    // What is not inlined would be compiled for any x86-64.
-    #[inline(always)]
-    fn call(self) -> f32 {
-        let mut lowest = [f32::INFINITY; VECTOR];
-        for vector in 0..self.n_lanes / VECTOR {
-            for (lane, lowest) in lowest.iter_mut().enumerate() {
-                let bound = (self.of)(vector, lane);
-                *lowest = if bound < *lowest { bound } else { *lowest };
-            }
-        }
-        lowest.into_iter().fold(f32::INFINITY, f32::min)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::scan::LANES;
+use super::prepared::LANES;
 use super::*;
 use crate::training::config::{Categories, NominalPenalty};
 use crate::training::progress::{Silent, Stopped};
@@ -81,8 +81,8 @@ proptest! {
         }
         let both = Targets { rows: &minority, draws: &draws, first_draw: n_rows as u32 };
         for among in [&majority, &all] {
-            let found = search.nearest(both, among, 1, &Silent).unwrap();
-            prop_assert_eq!(found, slowly(&matrix, &distance, both, among, 1));
+            let found = search.nearest(both, among, k, &Silent).unwrap();
+            prop_assert_eq!(found, slowly(&matrix, &distance, both, among, k));
         }
         // What is known stays where nothing is nearer: here the nearest of half of the rows.
         let known = search.nearest(Targets::rows(&all), &majority, 1, &Silent).unwrap();
