@@ -4,7 +4,7 @@
 //! package`, and then `serve`. What learns lives in [`training`]; what was learned lives in [`scoring`]; [`serving`]
 //! answers requests with it; [`cli`] talks to a person. Arrows, and no others: `cli -> training -> scoring <- serving`,
 //! `cli -> scoring`, `cli -> serving`.
-#![deny(unsafe_code)] // and allowed where a comment says why: `training::mapped::map`, `training::gemm::multiply`, two loops of `training::fit::forest::tally`
+#![deny(unsafe_code)] // and allowed where a comment says why: `mapped::map`, `gemm::multiply`, `mlp::forward`, two loops of `forest::tally`
 
 pub mod scoring;
 pub mod serving;

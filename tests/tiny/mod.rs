@@ -71,11 +71,8 @@ pub fn files_calibrated(calibration: &Calibration) -> BTreeMap<String, Vec<u8>> 
     ];
     let preprocessor =
         Preprocessor { format: Preprocessor::FORMAT, text_case: TextCase::Upper, columns, dropped: Vec::new() };
-    let layer = |n_inputs: usize, n_outputs: usize, seed| Dense {
-        n_inputs,
-        n_outputs,
-        weights: weights(n_inputs * n_outputs, seed),
-        biases: weights(n_outputs, seed + 1),
+    let layer = |n_inputs: usize, n_outputs: usize, seed| {
+        Dense::new(n_inputs, &weights(n_inputs * n_outputs, seed), &weights(n_outputs, seed + 1))
     };
     let model = Model::Mlp(Mlp { layers: vec![layer(5, 4, 1), layer(4, 1, 7)] });
     let kind = |column: &FrozenColumn| match column {

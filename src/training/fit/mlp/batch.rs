@@ -42,19 +42,10 @@ impl Batch<'_> {
 /// threads.
 pub(super) const ROWS_PER_BLOCK: usize = 128;
 const MOST_BLOCKS: usize = 8;
-/// Rows that pass through the network together: larger blocks are worked on in pieces, so that memory stays bounded.
+/// Rows of a block that pass through the network together: larger blocks go in pieces, so that memory stays bounded.
 pub(super) const ROWS_AT_ONCE: usize = 512;
 
 /// Rows per block of a batch of `n_rows`.
 pub(super) fn rows_per_block(n_rows: usize) -> usize {
     n_rows.div_ceil(n_rows.div_ceil(ROWS_PER_BLOCK).clamp(1, MOST_BLOCKS))
-}
-
-/// The pieces of a batch, in their order: each is normalised by itself where layers are.
-pub(super) fn pieces(n_rows: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-    let per_block = rows_per_block(n_rows).max(1);
-    (0..n_rows).step_by(per_block).flat_map(move |start| {
-        let end = (start + per_block).min(n_rows);
-        (start..end).step_by(ROWS_AT_ONCE).map(move |start| start..(start + ROWS_AT_ONCE).min(end))
-    })
 }

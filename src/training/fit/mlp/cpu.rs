@@ -6,10 +6,11 @@
 use rayon::prelude::*;
 
 use super::adam::Adam;
-use super::batch::{Batch, ROWS_PER_BLOCK, rows_per_block};
-use super::block::Block;
+use super::batch::{Batch, ROWS_AT_ONCE, ROWS_PER_BLOCK, rows_per_block};
+use super::block::{Block, Piece};
 use super::dropout::Dropout;
 use super::network::{MOMENTUM, Network, Statistics};
+use super::normal;
 use crate::training::config::MlpConfig;
 use crate::training::error::Result;
 
@@ -28,29 +29,37 @@ impl Cpu {
 
     /// One step; the mean loss of the batch before it.
     pub fn step(&mut self, batch: &Batch, learning_rate: f64) -> f64 {
-        let n_blocks = self.learn(batch);
+        let (n_blocks, statistics) = self.learn(batch);
         let blocks = &self.blocks[..n_blocks];
         let parts: Vec<&[f32]> = blocks.iter().map(|block| &block.gradient[..]).collect();
         self.adam.update(&mut self.network.parameters, &parts, learning_rate);
-        for (nth, known) in self.network.statistics.iter_mut().enumerate() {
-            let passed: Vec<&Statistics> = blocks.iter().flat_map(|block| &block.passed[nth]).collect();
-            average(&mut known.means, passed.iter().map(|found| &found.means));
-            average(&mut known.variances, passed.iter().map(|found| &found.variances));
+        for (known, found) in self.network.statistics.iter_mut().zip(&statistics) {
+            average(&mut known.means, &found.means);
+            average(&mut known.variances, &found.variances);
         }
         blocks.iter().map(|block| block.loss).sum::<f64>() / batch.entries.len() as f64
     }
 
-    /// Fills the blocks with loss and gradient; how many there are.
-    pub(super) fn learn(&mut self, batch: &Batch) -> usize {
-        let n_rows = rows_per_block(batch.entries.len());
-        let n_blocks = batch.entries.len().div_ceil(n_rows);
-        while self.blocks.len() < n_blocks {
-            self.blocks.push(Block::new(&self.network, n_rows.max(ROWS_PER_BLOCK)));
+    /// Fills the blocks with loss and gradient: how many there are, and the batch's statistics of normalised layers.
+    pub(super) fn learn(&mut self, batch: &Batch) -> (usize, Vec<Statistics>) {
+        let (network, dropout) = (&self.network, &self.dropout[..]);
+        let per_block = rows_per_block(batch.entries.len());
+        let is_normalised = !network.statistics.is_empty();
+        let room = if is_normalised { per_block } else { per_block.min(ROWS_AT_ONCE) }.max(ROWS_PER_BLOCK);
+        let piece = |start| {
+            let n_rows = per_block.min(batch.entries.len() - start);
+            Piece { network, dropout, batch, start, n_rows }
+        };
+        let pieces: Vec<Piece> = (0..batch.entries.len()).step_by(per_block.max(1)).map(piece).collect();
+        while self.blocks.len() < pieces.len() {
+            self.blocks.push(Block::new(network, room));
         }
-        let (network, dropout) = (&self.network, &self.dropout);
-        let work = self.blocks.par_iter_mut().zip(batch.entries.par_chunks(n_rows)).enumerate();
-        work.for_each(|(nth, (block, entries))| block.learn(network, dropout, batch, nth * n_rows, entries));
-        n_blocks
+        let blocks = &mut self.blocks[..pieces.len()];
+        if is_normalised {
+            return (pieces.len(), normal::learn(blocks, &pieces));
+        }
+        blocks.par_iter_mut().zip(&pieces).for_each(|(block, piece)| block.learn(piece));
+        (pieces.len(), Vec::new())
     }
 
     #[cfg(test)]
@@ -63,11 +72,7 @@ impl Cpu {
     }
 }
 
-/// Moves the moving average towards the mean of what passed.
-fn average<'a>(known: &mut [f32], passed: impl Iterator<Item = &'a Vec<f32>> + Clone) {
-    let share = MOMENTUM / passed.clone().count().max(1) as f32;
-    known.iter_mut().for_each(|value| *value *= 1.0 - MOMENTUM);
-    for found in passed {
-        known.iter_mut().zip(found).for_each(|(value, found)| *value += share * found);
-    }
+/// Moves the moving average towards what was found.
+fn average(known: &mut [f32], found: &[f32]) {
+    known.iter_mut().zip(found).for_each(|(value, found)| *value += MOMENTUM * (found - *value));
 }

@@ -7,7 +7,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData, activation};
 
 use super::adam::{BETAS, Clock, EPSILON, Rates, clip};
-use super::batch::{Batch, pieces};
+use super::batch::Batch;
 use super::dropout::{Dropout, draw_row};
 use super::network::{Layer, MOMENTUM, Network, Statistics, VARIANCE_FLOOR};
 use crate::training::config::MlpConfig;
@@ -156,27 +156,11 @@ impl<B: AutodiffBackend> Graph<B> {
     }
 }
 
-/// (sum - mean) / spread within each piece of the batch; the mean over pieces of their means and variances.
+/// (sum - mean) / spread over the batch; its mean and the estimate of the population's variance.
 fn normalise<B: AutodiffBackend>(sums: Tensor<B, 2>, n_rows: usize) -> (Tensor<B, 2>, [Inner<B, 2>; 2]) {
-    let n_pieces = pieces(n_rows).count();
-    let (mut normal, mut statistics): (Vec<Tensor<B, 2>>, Option<[Inner<B, 2>; 2]>) = (Vec::new(), None);
-    for rows in pieces(n_rows) {
-        let n = rows.len();
-        let piece = sums.clone().slice_dim(0, rows);
-        let mean = piece.clone().mean_dim(0);
-        let centred = piece - mean.clone();
-        let variance = centred.clone().square().mean_dim(0);
-        let unbiased = variance.clone().inner() * (n as f32 / (n - 1).max(1) as f32);
-        normal.push(centred / (variance + VARIANCE_FLOOR).sqrt());
-        let found = [mean.inner(), unbiased].map(|found| found / n_pieces as f32);
-        statistics = Some(match statistics {
-            None => found,
-            Some([means, variances]) => {
-                let [mean, variance] = found;
-                [means + mean, variances + variance]
-            }
-        });
-    }
-    let statistics = statistics.unwrap_or_else(|| [0, 1].map(|_| sums.clone().mean_dim(0).inner()));
-    (Tensor::cat(normal, 0), statistics)
+    let mean = sums.clone().mean_dim(0);
+    let centred = sums - mean.clone();
+    let variance = centred.clone().square().mean_dim(0);
+    let unbiased = variance.clone().inner() * (n_rows as f32 / (n_rows - 1).max(1) as f32);
+    (centred / (variance + VARIANCE_FLOOR).sqrt(), [mean.inner(), unbiased])
 }

@@ -4,7 +4,7 @@
 //! curves. Glorot uniform weights, zero biases, optional batch normalisation, ReLU, inverted dropout after each hidden
 //! layer, sigmoid and binary cross-entropy, sum(w bce) / batch rows, Adam or AdamW; the last short batch is kept. Initial
 //! weights, shuffles and dropout come from our own generators. Two ways give the same network up to rounding: the
-//! hand-written step (`cpu`, `block`), whose bits are those of a CPU feature level for any number of threads, and burn's
+//! hand-written step (`cpu`, `block`, `normal`), whose bits are those of a CPU feature level for any number of threads, and burn's
 //! autodiff (`graph`) on its backends, whose bits are theirs. `batch` and `dropout` are shared.
 
 mod adam;
@@ -15,6 +15,7 @@ mod device;
 mod dropout;
 mod graph;
 mod network;
+mod normal;
 #[cfg(test)]
 mod tests;
 mod watch;

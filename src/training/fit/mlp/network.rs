@@ -91,7 +91,7 @@ impl Network {
                 let centers = means.iter().zip(&scales).map(|(mean, scale)| mean * scale);
                 biases.iter_mut().zip(centers).for_each(|(bias, center)| *bias -= center);
             }
-            Dense { n_inputs: layer.n_inputs, n_outputs: layer.n_outputs, weights, biases }
+            Dense::new(layer.n_inputs, &weights, &biases)
         };
         Mlp { layers: self.layers.iter().map(dense).collect() }
     }

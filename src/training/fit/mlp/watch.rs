@@ -12,7 +12,6 @@ use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::model::mlp::Mlp;
 use crate::training::config::{EarlyStopping, WatchBy};
 use crate::training::evaluate::measure;
-use crate::training::gemm::{View, ViewMut, multiply};
 use crate::training::rows::Watched;
 
 /// How the rows set aside were scored, epoch by epoch.
@@ -77,24 +76,13 @@ impl<'a> Watch<'a> {
 
 const ROWS_PER_TASK: usize = 512;
 
-/// The logits of all rows by matrix products: fast, and equal to the frozen network's up to rounding.
+/// The logits of all rows, on all threads.
 pub(super) fn logits(mlp: &Mlp, matrix: &FeatureMatrix) -> Vec<f32> {
+    let of_block = |rows: &[f32]| {
+        let mut logits = Vec::with_capacity(ROWS_PER_TASK);
+        mlp.logits(rows, |logit| logits.push(logit));
+        logits
+    };
     let blocks = matrix.values().par_chunks(ROWS_PER_TASK * matrix.n_features());
-    blocks.map(|block| forward(mlp, block)).collect::<Vec<Vec<f32>>>().concat()
-}
-
-fn forward(mlp: &Mlp, block: &[f32]) -> Vec<f32> {
-    let mut units = block.to_vec();
-    for (depth, layer) in mlp.layers.iter().enumerate() {
-        let n_rows = units.len() / layer.n_inputs;
-        let mut sums = layer.biases.repeat(n_rows);
-        let weights = View::row_major(&layer.weights, layer.n_inputs, layer.n_outputs);
-        let input = View::row_major(&units, n_rows, layer.n_inputs);
-        multiply(ViewMut::row_major(&mut sums, n_rows, layer.n_outputs), input, weights, true);
-        if depth + 1 < mlp.layers.len() {
-            sums.iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
-        }
-        units = sums;
-    }
-    units
+    blocks.map(of_block).collect::<Vec<Vec<f32>>>().concat()
 }
