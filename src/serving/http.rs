@@ -21,7 +21,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 
-use super::protocol::{Action, MAX_BODY_BYTES, Reply, SENTINEL};
+use super::protocol::{Action, Asked, MAX_BODY_BYTES, Reply, SENTINEL};
+use super::web::CORRELATION_HEADERS;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -75,6 +76,9 @@ async fn accept(listener: tokio::net::TcpListener, action: Arc<Action>) -> Infal
 async fn answer(action: Arc<Action>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let (method, path) = (head.method.as_str().to_owned(), head.uri.path().to_owned());
+    let target = head.uri.path_and_query().map_or(path.clone(), |target| target.as_str().to_owned());
+    let header = |name: &str| Some(head.headers.get(name)?.to_str().ok()?.to_owned());
+    let correlation_id = CORRELATION_HEADERS.into_iter().find_map(header);
     // Bodies of so many requests are held at once; the others wait in their sockets.
     let held = BODIES.acquire().await;
     let body = tokio::time::timeout(BODY_TIMEOUT, whole(body)).await;
@@ -87,7 +91,10 @@ async fn answer(action: Arc<Action>, request: Request<Incoming>) -> Result<Respo
     let asked = path.clone();
     let worked = tokio::task::spawn_blocking(move || {
         let reply = match (refusal, body) {
-            (None, Ok(Ok(body))) => action.reply(&method, &path, &body),
+            (None, Ok(Ok(body))) => {
+                let correlation_id = correlation_id.as_deref();
+                action.answer(Asked { method: &method, target: &target, correlation_id, body: &body })
+            }
             (refusal, _) => {
                 let (status, message) = refusal.unwrap_or((400, "the request is broken"));
                 Reply::unread(&path, status, message)
@@ -126,7 +133,7 @@ async fn whole(mut body: Incoming) -> Result<Vec<u8>, hyper::Error> {
 fn response(reply: Reply, keep: bool) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(reply.body)));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
     if !keep {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
