@@ -1,6 +1,7 @@
 //! The action server: the same program as PID 1 of the image, as a plain process and under `fraudml serve`.
 //!
-//! [`stage`] answers a value ([`web`] unwraps it), [`protocol`] a request, [`http`] a connection. The socket is bound before anything is loaded,
+//! [`stage`] answers a value ([`web`] unwraps it), [`protocol`] a request, [`http`] a connection;
+//! [`stock`] is the same inside OpenWhisk's own runtimes. The socket is bound before anything is loaded,
 //! because OpenWhisk polls for it; the bundle is loaded by `/init` or by the first request that needs it. Nothing is
 //! printed but what an activation's log needs.
 
@@ -8,6 +9,7 @@ pub mod http;
 pub mod metrics;
 pub mod protocol;
 pub mod stage;
+pub mod stock;
 pub mod web;
 
 use std::ffi::OsString;
@@ -15,6 +17,7 @@ use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::scoring::bundle::Bundle;
 use crate::scoring::scorer::Scorer;
@@ -100,6 +103,9 @@ impl Options {
 /// Runs `fraudml-action` to its end. Exit codes: 0 after SIGTERM, 130 after SIGINT, 1 for the environment, 2 for usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(folder) = stock::folder(std::env::current_exe().ok()) {
+        return stock::run(&folder, &args);
+    }
     let is = |names: [&str; 2]| args.iter().any(|arg| names.iter().any(|name| arg == name));
     if is(["--help", "-h"]) || is(["--version", "-V"]) {
         let version = concat!("fraudml-action ", env!("CARGO_PKG_VERSION"), "\n");
@@ -128,7 +134,9 @@ pub fn serve(options: &Options) -> io::Result<i32> {
     if io::stderr().is_terminal() {
         let _ = writeln!(io::stderr(), "listening on http://{}", listener.local_addr()?);
     }
-    http::serve(listener, action(&options.bundle, options.preset))
+    let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    let action = action(&options.bundle, options.preset);
+    http::serve(listener, n_workers, Arc::new(move |asked| action.answer(asked)))
 }
 
 /// The action over a bundle folder, loaded when it is first needed.

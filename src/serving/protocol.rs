@@ -14,6 +14,7 @@ use serde_json::{Value as Json, json};
 
 use super::metrics::Metrics;
 use super::stage::{Failure, Stage, Tally, Wishes};
+use super::web::CORRELATION_HEADERS;
 use crate::scoring::error::ScoringError;
 use crate::scoring::scorer::Scorer;
 
@@ -32,6 +33,7 @@ pub struct Reply {
     pub status: u16,
     pub body: String,
     pub content_type: &'static str,
+    pub headers: Vec<(&'static str, String)>,
     /// A line for standard error; never anything out of a record.
     pub log: Option<String>,
     /// Whether an activation ended: the sentinel goes to both streams.
@@ -39,8 +41,16 @@ pub struct Reply {
 }
 
 impl Reply {
-    fn new(status: u16, body: impl Into<String>) -> Reply {
-        Reply { status, body: body.into(), content_type: "application/json", log: None, ends_activation: false }
+    /// A body of JSON.
+    pub fn new(status: u16, body: impl Into<String>) -> Reply {
+        Reply {
+            status,
+            body: body.into(),
+            content_type: "application/json",
+            headers: Vec::new(),
+            log: None,
+            ends_activation: false,
+        }
     }
 
     fn refused(status: u16, message: &str) -> Reply {
@@ -103,9 +113,22 @@ pub struct Asked<'a> {
     pub method: &'a str,
     /// Path, and query if there is one.
     pub target: &'a str,
-    /// From a header.
-    pub correlation_id: Option<&'a str>,
+    pub headers: Headers<'a>,
     pub body: &'a [u8],
+}
+
+/// A request's headers by lower-case name; what is not text is left out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Headers<'a>(pub Option<&'a hyper::HeaderMap>);
+
+impl<'a> Headers<'a> {
+    pub fn get(self, name: &str) -> Option<&'a str> {
+        self.0?.get(name)?.to_str().ok()
+    }
+
+    pub fn all(self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.0.into_iter().flatten().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
 }
 
 /// What a successful `/init` said.
@@ -149,7 +172,7 @@ impl Action {
 
     /// A request without headers that matter.
     pub fn reply(&self, method: &str, target: &str, body: &[u8]) -> Reply {
-        self.answer(Asked { method, target, correlation_id: None, body })
+        self.answer(Asked { method, target, headers: Headers::default(), body })
     }
 
     pub fn answer(&self, asked: Asked) -> Reply {
@@ -252,7 +275,8 @@ impl Action {
             Ok(reasons) => reasons,
             Err(message) => return Reply::refused(400, &message),
         };
-        let wishes = Wishes { reasons, correlation_id: asked.correlation_id.map(Json::from) };
+        let correlation_id = CORRELATION_HEADERS.iter().find_map(|name| asked.headers.get(name)).map(Json::from);
+        let wishes = Wishes { reasons, correlation_id };
         self.scored(Stage::Pipeline, value, &wishes)
             .unwrap_or_else(|failure| Reply::new(failure.status, failure.to_json()))
     }

@@ -92,9 +92,9 @@ impl Stage {
         writer.correlation_id = input.correlation_id.or(writer.correlation_id.take());
         match (self, input.records) {
             (Stage::Transform, Records::One(record)) => writer.prepared(&scorer.transform_record(record?)),
-            (Stage::Transform, Records::Batch(records)) => writer.batch(records, |writer, record| {
-                writer.prepared(&scorer.transform_record(record?))
-            }),
+            (Stage::Transform, Records::Batch(records)) => {
+                writer.batch(records, |writer, record| writer.prepared(&scorer.transform_record(record?)))
+            }
             (_, Records::One(record)) => {
                 let record = record?;
                 let vector = scorer.vector(&record)?;

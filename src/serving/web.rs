@@ -44,8 +44,9 @@ impl Web {
             let headers = fields.__ow_headers.as_object()?;
             headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.clone())
         };
-        let is_form = header("content-type")
-            .is_some_and(|kind| kind.as_str().is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded")));
+        let is_form = header("content-type").is_some_and(|kind| {
+            kind.as_str().is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+        });
         let value = match (&fields.__ow_body, &fields.__ow_query) {
             (Json::String(body), _) if !body.trim().is_empty() => Some(text_of(body.trim(), is_form)?),
             (body @ (Json::Object(_) | Json::Array(_)), _) => Some(body.to_string()),
@@ -104,7 +105,10 @@ mod tests {
 
     #[test]
     fn forms_and_queries_become_records_of_texts() {
-        assert_eq!(pairs("amt=1.5&card=visa+gold%21&x&é=%C3%A9&amt=2"), r#"{"amt":"2","card":"visa gold!","x":"","é":"é"}"#);
+        assert_eq!(
+            pairs("amt=1.5&card=visa+gold%21&x&é=%C3%A9&amt=2"),
+            r#"{"amt":"2","card":"visa gold!","x":"","é":"é"}"#
+        );
         for odd in ["%", "%4", "%zz", "&&", "=", "%C3%28", "a=%e2%9"] {
             assert!(serde_json::from_str::<Json>(&pairs(odd)).is_ok_and(|json| json.is_object()), "{odd}");
         }
