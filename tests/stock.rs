@@ -140,7 +140,7 @@ fn c16_dockerskeleton_takes_the_last_line_of_standard_output() {
         let text = String::from_utf8(output.stdout).unwrap();
         serde_json::from_str(text.lines().last().unwrap()).unwrap()
     };
-    let record = &tiny::scorer().bundle().golden.records[0];
+    let record = tiny::scorer().bundle().golden.records[0].clone();
     let raw = json!(record.record).to_string();
     // Beyond the longest argument the value comes by standard input alone.
     let by_argument = run(&chain[0], Some(&raw), &raw);

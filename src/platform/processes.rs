@@ -89,9 +89,13 @@ impl Process {
         Process { stage, running: Mutex::new(None), client }
     }
 
-    /// Ends the process; the next run starts another.
+    /// Ends the process, whoever waits for it; the next run starts another.
     pub fn stop(&self) {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(running) = self.running.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let mut child = running.child.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 
     /// Runs the action on an input, from a cold start if need be.
