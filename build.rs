@@ -51,6 +51,7 @@ mod runner {
         // An image holds a Linux program; elsewhere `package --runner` names one.
         let packed = if target.contains("-linux-") { gzip::compress(&build(&out, &target)) } else { Vec::new() };
         std::fs::write(out.join("fraudml-action.gz"), packed).expect("OUT_DIR must be writable");
+        std::fs::write(out.join("runner-crates.tsv"), crates(&target)).expect("OUT_DIR must be writable");
     }
 
     /// FNV-1a over the names and bytes of all files that learn: a cell of other code is another cell.
@@ -87,6 +88,34 @@ mod runner {
             panic!("`{}` {why}; an image FROM scratch can't run it", path.display());
         }
         bytes
+    }
+
+    /// The crates of the runner: name, version, licence, checksum, a line each.
+    fn crates(target: &str) -> String {
+        let mut cargo = Command::new(variable("CARGO"));
+        cargo.args(["tree", "--locked", "--offline", "--no-default-features", "--edges", "normal", "--prefix", "none"]);
+        cargo.args(["--format", "{p}\t{l}", "--target", target]).current_dir(folder("CARGO_MANIFEST_DIR"));
+        let printed = cargo.stdin(Stdio::null()).output().expect("cargo runs");
+        assert!(printed.status.success(), "cargo tree: {}", String::from_utf8_lossy(&printed.stderr));
+        let lock = std::fs::read_to_string(folder("CARGO_MANIFEST_DIR").join("Cargo.lock")).expect("a lock file");
+        let checksum = |name: &str, version: &str| {
+            let wanted = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            let package = lock.split("[[package]]\n").find(|package| package.starts_with(&wanted))?;
+            let line = package.lines().find_map(|line| line.strip_prefix("checksum = \""))?;
+            Some(line.trim_end_matches('"').to_owned())
+        };
+        let line = |line: &str| {
+            let (package, licence) = line.split_once('\t')?;
+            let mut words = package.split(' ');
+            let (name, version) = (words.next()?, words.next()?.strip_prefix('v')?);
+            let checksum = checksum(name, version).unwrap_or_default();
+            (name != "fraudml")
+                .then(|| format!("{name}\t{version}\t{}\t{checksum}\n", licence.trim_end_matches(" (*)")))
+        };
+        let mut lines: Vec<String> = String::from_utf8_lossy(&printed.stdout).lines().filter_map(line).collect();
+        lines.sort();
+        lines.dedup();
+        lines.concat()
     }
 
     fn run(beside: &Path, target: &str, more: &[&str]) -> bool {

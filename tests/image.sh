@@ -8,28 +8,15 @@ set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 image.tar BUNDLE [fraudml]" >&2; exit 2; }
 image_tar=$1 bundle=$2 fraudml=${3:-}
 
-work=$(mktemp -d) dockerd_pid= containers=()
+. "$(dirname "$0")/dockerd.sh"
+work=$(mktemp -d) containers=()
 cleanup() {
   [ ${#containers[@]} -eq 0 ] || docker rm -f "${containers[@]}" >/dev/null 2>&1 || true
-  if [ -n "$dockerd_pid" ]; then kill "$dockerd_pid" 2>/dev/null || true; wait "$dockerd_pid" 2>/dev/null || true; fi
+  end_docker
   rm -rf "$work"
 }
 trap cleanup EXIT
-
-if ! docker info >/dev/null 2>&1; then
-  command -v dockerd >/dev/null || { apt-get update -qq && apt-get install -y -qq docker.io; } >"$work/apt.log" 2>&1
-  for driver in overlay2 vfs; do
-    dockerd --storage-driver="$driver" --data-root "$work/data" --exec-root "$work/exec" --pidfile "$work/pid" >"$work/dockerd.log" 2>&1 &
-    dockerd_pid=$!
-    for _ in $(seq 100); do
-      docker info >/dev/null 2>&1 && break 2
-      kill -0 "$dockerd_pid" 2>/dev/null || break
-      sleep 0.2
-    done
-    kill "$dockerd_pid" 2>/dev/null || true; wait "$dockerd_pid" 2>/dev/null || true; dockerd_pid=
-  done
-  docker info >/dev/null 2>&1 || { tail -20 "$work/dockerd.log" >&2; echo "dockerd does not start" >&2; exit 1; }
-fi
+need_docker "$work"
 
 docker load -i "$image_tar"
 reference=$(tar -xOf "$image_tar" manifest.json | python3 -c 'import json, sys; print(json.load(sys.stdin)[0]["RepoTags"][0])')

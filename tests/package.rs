@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fraudml::scoring::bundle::{Bundle, sha256_hex};
+use fraudml::training::package::runner::Runner;
 use fraudml::training::package::{PackageOptions, package};
 use serde_json::Value as Json;
 
@@ -125,4 +126,73 @@ fn image_names_are_checked() {
         let options = PackageOptions { repository: Some(repository.into()), ..PackageOptions::default() };
         assert!(package(&files, &manifest, &options).is_ok(), "{repository}");
     }
+}
+
+/// A static arm64 program of one header, as far as a look at it tells.
+fn arm64() -> Runner {
+    let mut bytes = vec![0; 64 + 56];
+    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[16..20].copy_from_slice(&[3, 0, 183, 0]);
+    (bytes[24], bytes[32], bytes[54], bytes[56], bytes[64]) = (1, 64, 56, 1, 1);
+    Runner::given("arm64", "test", bytes).unwrap()
+}
+
+#[test]
+fn several_runners_make_an_index_over_architectures_that_share_the_bundle() {
+    let files = packaged(&PackageOptions { runners: vec![arm64()], ..PackageOptions::default() });
+    let archive = entries(&files["image.tar"]);
+    let read = |name: &str| serde_json::from_slice::<Json>(&archive[name]).unwrap();
+    let blob = |digest: &Json| format!("blobs/sha256/{}", digest.as_str().unwrap().strip_prefix("sha256:").unwrap());
+    let index = read("index.json");
+    let about: Json = serde_json::from_slice(&files["image.json"]).unwrap();
+    assert_eq!(about["architectures"], serde_json::json!(["amd64", "arm64"]));
+    for tag in index["manifests"].as_array().unwrap() {
+        assert_eq!(tag["mediaType"], "application/vnd.oci.image.index.v1+json");
+        let manifests = read(&blob(&tag["digest"]))["manifests"].clone();
+        let arch = |at: usize| manifests[at]["platform"]["architecture"].as_str().unwrap().to_owned();
+        assert_eq!([arch(0), arch(1)], ["amd64", "arm64"]);
+        let inner = [0, 1].map(|at| read(&blob(&manifests[at]["digest"])));
+        assert_eq!(read(&blob(&inner[1]["config"]["digest"]))["architecture"], "arm64");
+        assert_ne!(inner[0]["layers"][0], inner[1]["layers"][0], "the runners differ");
+        assert_eq!(inner[0]["layers"][2], inner[1]["layers"][2], "the model is one");
+    }
+    // Docker's own archive knows one architecture.
+    let docker = read("manifest.json");
+    assert_eq!(read(docker[0]["Config"].as_str().unwrap())["architecture"], "amd64");
+    let twice = PackageOptions { runners: vec![arm64(), arm64()], ..PackageOptions::default() };
+    let files = tiny::files();
+    let manifest = Bundle::from_files(&files).unwrap().manifest;
+    assert!(package(&files, &manifest, &twice).unwrap_err().message.contains("two runners"));
+}
+
+#[test]
+fn labels_and_the_bill_of_materials_say_what_is_inside() {
+    let files = packaged(&PackageOptions::default());
+    let archive = entries(&files["image.tar"]);
+    let docker: Json = serde_json::from_slice(&archive["manifest.json"]).unwrap();
+    let config: Json = serde_json::from_slice(&archive[docker[0]["Config"].as_str().unwrap()]).unwrap();
+    let labels = &config["config"]["Labels"];
+    let schema: Json = serde_json::from_str(labels["io.fraudml.schema"].as_str().unwrap()).unwrap();
+    assert_eq!(schema["columns"][1]["name"], "card");
+    assert!(labels["io.fraudml.metrics"].is_string() && labels["io.fraudml.run"] == "tiny-00000000");
+    let sbom: Json = serde_json::from_slice(&files["sbom.json"]).unwrap();
+    let components = sbom["components"].as_array().unwrap();
+    let hyper = components.iter().find(|component| component["name"] == "hyper").expect("hyper is inside");
+    assert_eq!(hyper["licenses"][0]["expression"], "MIT");
+    assert_eq!(hyper["hashes"][0]["content"].as_str().unwrap().len(), 64);
+    assert!(components.iter().all(|component| component["name"] != "polars"), "of the runner, not of the tool");
+}
+
+#[test]
+fn a_trigger_and_its_rule_are_there_if_they_are_wanted() {
+    let options = PackageOptions { trigger: Some("payments".into()), ..PackageOptions::default() };
+    let text = |files: &BTreeMap<String, Vec<u8>>, name: &str| String::from_utf8(files[name].clone()).unwrap();
+    let (with, without) = (packaged(&options), packaged(&PackageOptions::default()));
+    for name in ["manifest.yaml", "deploy.sh"] {
+        assert!(text(&with, name).contains("tiny-payments") && !text(&without, name).contains("rule"), "{name}");
+    }
+    let odd = PackageOptions { trigger: Some("a b".into()), ..PackageOptions::default() };
+    let files = tiny::files();
+    let manifest = Bundle::from_files(&files).unwrap().manifest;
+    assert!(package(&files, &manifest, &odd).is_err());
 }

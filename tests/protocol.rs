@@ -290,3 +290,110 @@ fn plain_clients_have_score_and_health() {
     assert_eq!(action.reply("GET", "/run", b"").status, 405);
     assert_eq!(action.reply("POST", "/", b"").status, 404);
 }
+
+#[test]
+fn the_callers_correlation_id_reaches_the_last_stage() {
+    let chain = ["transform", "encode", "predict"].map(as_stage);
+    let through = |value: Json| chain.iter().fold(value, |value, action| run(action, value));
+    let record = json!({ "TransactionID": 1, "amt": 5, "correlation_id": "c-1" });
+    let chained = through(record.clone());
+    assert_eq!(chained["correlation_id"], "c-1");
+    assert_eq!(chained, run(&as_stage("pipeline"), record));
+    let web = json!({ "TransactionID": 1, "amt": 5, "__ow_method": "post", "__ow_headers": { "X-Request-Id": "h-1" } });
+    assert_eq!(through(web)["correlation_id"], "h-1");
+    let batch = json!({ "records": [{ "amt": 5 }, { "amt": true }], "correlation_id": 7 });
+    assert_eq!(
+        (&through(batch.clone())["correlation_id"], &through(batch)["results"][1]["error"]["field"]),
+        (&json!(7), &json!("amt"))
+    );
+    let refused = run(&chain[0], json!({ "amt": true, "correlation_id": "c-2" }));
+    assert_eq!(refused["error"]["correlation_id"], "c-2");
+    for odd in [json!({}), json!(""), json!("x".repeat(1000)), json!(null), json!([1])] {
+        assert!(through(json!({ "amt": 5, "correlation_id": odd })).get("correlation_id").is_none());
+    }
+}
+
+/// The tiny bundle with a forest in place of its network: a split on `amt`, one on `card`.
+fn forest_scorer() -> Scorer {
+    use fraudml::scoring::model::Model;
+    use fraudml::scoring::model::forest::ForestBuilder;
+    let mut builder = ForestBuilder::new(5).unwrap();
+    builder.begin_tree().unwrap();
+    builder.split(0, 0.0, false).unwrap();
+    builder.leaf_counts([30, 10]).unwrap();
+    builder.split(1, 0.0, false).unwrap();
+    builder.leaf_counts([10, 20]).unwrap();
+    builder.leaf_counts([0, 30]).unwrap();
+    let mut bundle = Bundle::from_files(&tiny::files()).unwrap();
+    bundle.model = Model::Forest(builder.build().unwrap());
+    bundle.golden.records.clear();
+    Scorer::new(bundle).unwrap()
+}
+
+#[test]
+fn reasons_come_if_they_are_wanted_and_the_model_has_them() {
+    let forest = || Action::new(None, || Ok(forest_scorer()));
+    let high = json!({ "TransactionID": 1, "amt": 9999, "card": "visa" });
+    let (plain, with) = (forest(), forest());
+    let init = |main: &str, reasons: &str| json!({ "value": { "main": main, "env": { "FRAUDML_REASONS": reasons } } });
+    assert_eq!(post(&with, "/init", &init("pipeline", "5")).status, 200);
+    let (without, answer) = (run(&plain, high.clone()), run(&with, high.clone()));
+    assert!(without.get("reasons").is_none());
+    let features: Vec<&str> =
+        answer["reasons"].as_array().unwrap().iter().map(|reason| reason["feature"].as_str().unwrap()).collect();
+    // amt: 60/100 -> 50/60, card: 50/60 -> 1.
+    assert_eq!(features, ["amt", "card"]);
+    let contribution = answer["reasons"][0]["contribution"].as_f64().unwrap();
+    assert!((contribution - (50.0 / 60.0 - 0.6)).abs() < 1e-6, "{contribution}");
+    assert_eq!(answer["score"], without["score"]);
+    let batch = run(&with, json!({ "records": [high.clone(), { "amt": -9999 }] }));
+    assert_eq!(batch["results"][0]["reasons"], answer["reasons"]);
+    assert_eq!(batch["results"][1]["reasons"], json!([]));
+    let asked = plain.reply("POST", "/score?reasons=1", high.to_string().as_bytes());
+    assert_eq!(serde_json::from_str::<Json>(&asked.body).unwrap()["reasons"].as_array().unwrap().len(), 1);
+
+    let network = post(&action(None), "/init", &init("pipeline", "3"));
+    assert!(network.status == 502 && network.body.contains("reasons need a forest"), "{}", network.body);
+    for odd in ["-1", "x", "101"] {
+        assert_eq!(post(&forest(), "/init", &init("pipeline", odd)).status, 400, "{odd}");
+        assert_eq!(plain.reply("POST", &format!("/score?reasons={odd}"), b"{}").status, 400);
+    }
+}
+
+#[test]
+fn forms_and_queries_of_raw_web_requests_are_records_of_texts() {
+    let action = as_stage("pipeline");
+    let expected = run(&action, json!({ "TransactionID": "1", "amt": "5.5", "card": "visa gold" }));
+    let form = "TransactionID=1&amt=5.5&card=visa+gold";
+    let headers = json!({ "content-type": "application/x-www-form-urlencoded; charset=utf-8" });
+    let encoded = base64::engine::general_purpose::STANDARD.encode(form);
+    for body in [form, &encoded] {
+        assert_eq!(run(&action, json!({ "__ow_body": body, "__ow_headers": headers, "__ow_query": "" })), expected);
+    }
+    assert_eq!(run(&action, json!({ "__ow_query": form, "__ow_body": "", "__ow_method": "get" })), expected);
+    assert_eq!(
+        run(&action, json!({ "TransactionID": "1", "amt": "5.5", "card": "visa gold", "__ow_path": "" })),
+        expected
+    );
+    // A web caller by the extension .http gets status and body out of the error itself.
+    let refused = run(&action, json!({ "amt": "x", "__ow_method": "post" }));
+    assert_eq!(
+        (&refused["error"]["statusCode"], &refused["error"]["body"]["error"]["field"]),
+        (&json!(400), &json!("amt"))
+    );
+    assert!(run(&action, json!({ "amt": "x" }))["error"].get("body").is_none());
+}
+
+#[test]
+fn metrics_count_without_loading_and_the_schema_names_the_columns() {
+    let action = action(None);
+    let metrics = || action.reply("GET", "/metrics", b"");
+    assert!(metrics().body.contains("fraudml_request_seconds_count 0") && !metrics().body.contains("bundle_info{"));
+    run(&action, json!({ "records": [{ "amt": 5 }, 7] }));
+    run(&action, json!({ "amt": "x" }));
+    let text = metrics().body;
+    assert!(text.contains("outcome=\"refused\"} 2") && text.contains("fraudml_bundle_info{bundle=\""), "{text}");
+    assert!(metrics().content_type.starts_with("text/plain"));
+    let schema: Json = serde_json::from_str(&action.reply("GET", "/schema", b"").body).unwrap();
+    assert_eq!((&schema["id"], schema["columns"].as_array().unwrap().len()), (&json!("TransactionID"), 5));
+}

@@ -1,9 +1,11 @@
 //! The command line as it is typed. Nothing is decided here beyond what a single argument may look like.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::serving::protocol::reasons_named;
 use crate::training::config::{Device, Protocol};
 use crate::training::predict::Attribution;
 
@@ -54,6 +56,17 @@ pub enum Command {
     Predict(PredictArgs),
     /// Build the OpenWhisk action image of a bundle
     Package(PackageArgs),
+    /// Run the packaged pipeline on this machine as OpenWhisk would: actions, sequence, REST, web action
+    Serve(ServeArgs),
+    /// Deploy a packaged bundle to OpenWhisk: package, actions, sequence, web export, route; may be repeated
+    Deploy(DeployArgs),
+    /// Take down what `deploy` made
+    Undeploy(UndeployArgs),
+    /// Measure response times: cold start, requests one by one (Figure 4 of the paper), then load
+    Bench(BenchArgs),
+    /// Prove that what must be the same is the same
+    #[command(subcommand)]
+    Verify(VerifyCommand),
 }
 
 #[derive(Debug, Args)]
@@ -227,15 +240,165 @@ pub struct PackageArgs {
     /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
     #[arg(long, value_name = "B")]
     pub bundle: Option<String>,
-    /// Another statically linked action binary for an architecture; may be given several times
+    /// A statically linked action binary for another architecture (`linux/arm64=PATH`); may be given several times
     #[arg(long, value_name = "ARCH=PATH", value_parser = runner)]
     pub runner: Vec<Runner>,
     /// Name of the image, without a tag
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
+    /// Push the image to `[REGISTRY/]NAME`, with the credentials that Docker has
+    #[arg(long, value_name = "NAME", conflicts_with = "image")]
+    pub push: Option<String>,
+    /// The registry speaks plain HTTP
+    #[arg(long, requires = "push")]
+    pub plain_http: bool,
+    /// A trigger that fires the sequence, in the files that deploy it
+    #[arg(long, value_name = "NAME")]
+    pub trigger: Option<String>,
 }
 
-/// `amd64=target/.../fraudml-action`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(long, value_name = "B")]
+    pub bundle: Option<String>,
+    /// The address to listen on
+    #[arg(long, value_name = "IP", default_value = "127.0.0.1")]
+    pub host: IpAddr,
+    /// The port to listen on; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 3233)]
+    pub port: u16,
+    /// Name up to N features that raised each score most (forests only)
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = reasons)]
+    pub reasons: usize,
+}
+
+/// Where something is deployed, and by whom.
+#[derive(Debug, Args)]
+pub struct PlaceArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(long, value_name = "B")]
+    pub bundle: Option<String>,
+    /// The OpenWhisk API host [default: OW_APIHOST, else ~/.wskprops]
+    #[arg(long, value_name = "HOST")]
+    pub api_host: Option<String>,
+    /// A file that holds `AUTH=uuid:key` [default: OW_AUTH, else ~/.wskprops]
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+    /// Do not look at the host's certificate
+    #[arg(long)]
+    pub insecure: bool,
+    /// The OpenWhisk package [default: the bundle's name]
+    #[arg(long, value_name = "NAME")]
+    pub package: Option<String>,
+    /// A trigger that fires the sequence, and the rule between them
+    #[arg(long, value_name = "NAME")]
+    pub trigger: Option<String>,
+    /// Without a route in the API gateway
+    #[arg(long)]
+    pub no_route: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DeployArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// The image by the name that the invokers find it under [default: as `package` named it]
+    #[arg(long, value_name = "REF", conflicts_with = "zip")]
+    pub image: Option<String>,
+    /// Deploy zips to a stock runtime of this kind instead of the image
+    #[arg(long, value_name = "KIND", num_args = 0..=1, default_missing_value = "rust:1.34")]
+    pub zip: Option<String>,
+    /// Memory of each action in MB [default: by the size of the bundle]
+    #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(128..=65_536))]
+    pub memory: Option<u32>,
+    /// Show the requests, send none
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct UndeployArgs {
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Show the requests, send none
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Id, unique prefix or path of the bundle whose golden records are sent [default: that of the latest finished run]
+    #[arg(long, value_name = "B")]
+    pub bundle: Option<String>,
+    /// An OpenWhisk API host or a running action [default: the local platform, started for this]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// An image that Docker has: one container per stage, with OpenWhisk's flags
+    #[arg(long, value_name = "REF", conflicts_with = "url")]
+    pub image: Option<String>,
+    /// The OpenWhisk package [default: the bundle's name]
+    #[arg(long, value_name = "NAME")]
+    pub package: Option<String>,
+    /// A file that holds `AUTH=uuid:key` [default: OW_AUTH, else ~/.wskprops]
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+    /// Individual requests per action
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    pub requests: u16,
+    /// The action that load is put on
+    #[arg(long, value_name = "ACTION", default_value = "pipeline")]
+    pub load: String,
+    /// Seconds of each load; 0 leaves it out
+    #[arg(long, value_name = "S", default_value_t = 5)]
+    pub seconds: u16,
+    /// Connections of the load
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub connections: u16,
+    /// Requests per second of the open load [default: half of what the closed load reached]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rate: Option<u32>,
+    /// Records per request of the batch load
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub batch: u16,
+    /// Folder for bench.json and the plots
+    #[arg(long, value_name = "DIR", default_value = "bench")]
+    pub out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum VerifyCommand {
+    /// Rows through stages, sequence and fused action: every score must have the bits of `predict`
+    Parity(ParityArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct ParityArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(long, value_name = "B")]
+    pub bundle: Option<String>,
+    /// An OpenWhisk API host or a running action [default: the local platform, started for this]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// CSV with raw rows (.zst too)
+    #[arg(long, value_name = "FILE")]
+    pub data: PathBuf,
+    /// Rows to send
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub rows: u64,
+    /// The OpenWhisk package [default: the bundle's name]
+    #[arg(long, value_name = "NAME")]
+    pub package: Option<String>,
+    /// A file that holds `AUTH=uuid:key` [default: OW_AUTH, else ~/.wskprops]
+    #[arg(long, value_name = "FILE")]
+    pub auth_file: Option<PathBuf>,
+}
+
+fn reasons(text: &str) -> Result<usize, String> {
+    reasons_named(text)
+}
+
+/// `linux/amd64=target/.../fraudml-action`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runner {
     pub arch: String,
@@ -243,11 +406,11 @@ pub struct Runner {
 }
 
 fn runner(text: &str) -> Result<Runner, String> {
-    match text.split_once('=') {
+    match text.strip_prefix("linux/").unwrap_or(text).split_once('=') {
         Some((arch @ ("amd64" | "arm64"), path)) if !path.is_empty() => {
             Ok(Runner { arch: arch.to_owned(), path: path.into() })
         }
-        _ => Err("expected `amd64=PATH` or `arm64=PATH`".to_owned()),
+        _ => Err("expected `linux/amd64=PATH` or `linux/arm64=PATH`".to_owned()),
     }
 }
 
@@ -277,6 +440,7 @@ mod tests {
 
     #[test]
     fn a_runner_names_its_architecture() {
+        assert_eq!(runner("linux/arm64=a=b"), runner("arm64=a=b"));
         assert_eq!(runner("arm64=a=b"), Ok(Runner { arch: "arm64".into(), path: "a=b".into() }));
         assert!(runner("mips=a").is_err() && runner("amd64=").is_err() && runner("path").is_err());
     }

@@ -1,6 +1,7 @@
 //! What went wrong, in words for a person or as JSON, and as an exit code.
 //!
-//! Exit codes: 0 ok; 1 failed (environment, bug); 2 permanent (usage, config, data); 130 interrupted.
+//! Exit codes: 0 ok; 1 failed (environment, bug); 2 permanent (usage, config, data); 3 a proof failed; 75 worth a retry;
+//! 130 interrupted.
 
 use std::process::ExitCode;
 
@@ -51,6 +52,8 @@ pub fn exit_code(failure: &Failure) -> ExitCode {
         Failure::Error(error) => match error.kind {
             ErrorKind::Failed => 1,
             ErrorKind::Permanent => 2,
+            ErrorKind::Missed => 3,
+            ErrorKind::Transient => 75,
             ErrorKind::Interrupted => 130,
         },
     })

@@ -4,6 +4,7 @@
 //! [`crate::serving`] alone; it never names `training`.
 
 pub mod schema;
+pub mod reasons;
 pub mod record;
 pub mod table;
 pub mod matrix;
@@ -15,3 +16,4 @@ pub mod bundle;
 pub mod scorer;
 pub mod stage;
 pub mod error;
+pub mod input;

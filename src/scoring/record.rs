@@ -67,6 +67,14 @@ impl Value {
         }
     }
 
+    /// A finite JSON number in a column.
+    pub fn from_number(kind: ColumnKind, number: f64) -> Value {
+        match kind {
+            ColumnKind::Numeric => Value::Number(number),
+            ColumnKind::Categorical => Value::Text(number_level(number)),
+        }
+    }
+
     fn from_json(column: &Column, json: &Json) -> Result<Value, ScoringError> {
         let wrong = |expected: &str| {
             Err(ScoringError::new(format!("field `{}`: expected {expected}, found {}", column.name, brief(json)))
@@ -75,10 +83,9 @@ impl Value {
         match (json, column.kind) {
             (Json::Null, _) => Ok(Value::Missing),
             (Json::String(text), kind) => Value::from_text(kind, text).or_else(wrong),
-            (Json::Number(number), kind) => match (number.as_f64().filter(|n| n.is_finite()), kind) {
-                (None, _) => wrong("a finite number"),
-                (Some(number), ColumnKind::Numeric) => Ok(Value::Number(number)),
-                (Some(number), ColumnKind::Categorical) => Ok(Value::Text(number_level(number))),
+            (Json::Number(number), kind) => match number.as_f64().filter(|n| n.is_finite()) {
+                None => wrong("a finite number"),
+                Some(number) => Ok(Value::from_number(kind, number)),
             },
             (_, ColumnKind::Numeric) => wrong("a number"),
             (_, ColumnKind::Categorical) => wrong("a text or a number"),
@@ -92,20 +99,29 @@ impl Record {
     /// field; keys the schema does not know are ignored.
     pub fn from_json(schema: &Schema, object: &Map<String, Json>) -> Result<Record, ScoringError> {
         let id = schema.id.as_ref().and_then(|name| object.get(name)).cloned().unwrap_or(Json::Null);
-        if !matches!(id, Json::Null | Json::Number(_) | Json::String(_)) {
-            let name = schema.id.clone().unwrap_or_default();
-            let message = format!("field `{name}`: expected a number or a text, found {}", brief(&id));
-            return Err(ScoringError::new(message).field(name));
-        }
+        Self::checked_id(schema, &id)?;
         if !schema.columns.iter().any(|column| object.contains_key(&column.name)) {
-            return Err(ScoringError::new("the record holds none of the model's columns")
-                .hint("send a flat object of raw columns; their names are case-sensitive"));
+            return Err(Self::none_known());
         }
         let read = |column: &Column| match object.get(&column.name) {
             None => Ok(Value::Missing),
             Some(json) => Value::from_json(column, json),
         };
         Ok(Record { id, values: schema.columns.iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    pub(super) fn checked_id(schema: &Schema, id: &Json) -> Result<(), ScoringError> {
+        if matches!(id, Json::Null | Json::Number(_) | Json::String(_)) {
+            return Ok(());
+        }
+        let name = schema.id.clone().unwrap_or_default();
+        let message = format!("field `{name}`: expected a number or a text, found {}", brief(id));
+        Err(ScoringError::new(message).field(name))
+    }
+
+    pub(super) fn none_known() -> ScoringError {
+        ScoringError::new("the record holds none of the model's columns")
+            .hint("send a flat object of raw columns; their names are case-sensitive")
     }
 }
 

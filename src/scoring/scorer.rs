@@ -3,12 +3,17 @@
 //! In and out are the JSON shapes of the stages; the fused pipeline takes the same steps without the JSON between them,
 //! so its bits are those of the chain. A scorer exists only if the bundle's golden records replay exactly.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::bundle::{Bundle, GoldenRecord};
 use super::error::ScoringError;
+use super::input::Names;
+use super::matrix::FeatureMatrix;
 use super::model::{Classifier, Model};
+use super::reasons::{Reason, raising};
 use super::record::{Record, Value, brief};
 
 /// The answer of stage `transform`: imputed, cased features by name.
@@ -52,13 +57,17 @@ fn read_vector<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
 pub struct Scorer {
     bundle: Bundle,
     positions: Vec<usize>,
+    names: Names,
+    features: Arc<[String]>,
 }
 
 impl Scorer {
     /// Replays the golden records; refuses a bundle that answers anything else than it did when it was frozen.
     pub fn new(bundle: Bundle) -> Result<Scorer, ScoringError> {
         let positions = bundle.preprocessor.positions(&bundle.manifest.schema)?;
-        let scorer = Scorer { bundle, positions };
+        let names = Names::new(&bundle.manifest.schema);
+        let features = bundle.manifest.features[..].into();
+        let scorer = Scorer { bundle, positions, names, features };
         for (at, golden) in scorer.bundle.golden.records.iter().enumerate() {
             let replayed = scorer.golden(golden.record.clone())?;
             if replayed != *golden {
@@ -73,6 +82,11 @@ impl Scorer {
 
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
+    }
+
+    /// The raw columns by name.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// What every stage answers to this record, without the bundle's id.
@@ -95,7 +109,10 @@ impl Scorer {
 
     /// Stage 1: coerce, trim and case, impute.
     pub fn transform(&self, object: &Map<String, Json>) -> Result<Transformed, ScoringError> {
-        let record = Record::from_json(&self.bundle.manifest.schema, object)?;
+        Ok(self.transform_record(Record::from_json(&self.bundle.manifest.schema, object)?))
+    }
+
+    pub fn transform_record(&self, record: Record) -> Transformed {
         let features = self.bundle.preprocessor.transform(&self.positions, &record);
         let to_json = |value| match value {
             Value::Missing => Json::Null,
@@ -103,7 +120,7 @@ impl Scorer {
             Value::Text(text) => Json::String(text),
         };
         let named = self.bundle.manifest.features.iter().cloned().zip(features.into_iter().map(to_json));
-        Ok(Transformed { id: record.id, features: named.collect(), bundle: self.bundle.manifest.id.clone() })
+        Transformed { id: record.id, features: named.collect(), bundle: self.bundle.manifest.id.clone() }
     }
 
     /// Stage 2: label codes and scale.
@@ -126,6 +143,12 @@ impl Scorer {
 
     /// Stage 3: model, calibration, threshold.
     pub fn predict(&self, encoded: &Encoded) -> Result<Prediction, ScoringError> {
+        self.check_vector(encoded)?;
+        self.decide_one(encoded.id.clone(), &encoded.vector)
+    }
+
+    /// Whether the model can read a vector that came from outside.
+    pub fn check_vector(&self, encoded: &Encoded) -> Result<(), ScoringError> {
         self.same_bundle(&encoded.bundle)?;
         let expected = self.bundle.model.n_features();
         if encoded.vector.len() != expected {
@@ -138,15 +161,44 @@ impl Scorer {
             let message = format!("field `vector`: number {at} is missing or infinite");
             return Err(ScoringError::new(message).field("vector"));
         }
-        self.decide(encoded.id.clone(), self.bundle.model.score_row(&encoded.vector))
+        Ok(())
     }
 
     /// All three stages at once.
     pub fn pipeline(&self, object: &Map<String, Json>) -> Result<Prediction, ScoringError> {
         let record = Record::from_json(&self.bundle.manifest.schema, object)?;
-        let features = self.bundle.preprocessor.transform(&self.positions, &record);
-        let vector = self.bundle.preprocessor.encode(&features)?;
-        self.decide(record.id, self.bundle.model.score_row(&vector))
+        let vector = self.vector(&record)?;
+        self.decide_one(record.id, &vector)
+    }
+
+    /// Answers one prepared row.
+    pub fn decide_one(&self, id: Json, vector: &[f32]) -> Result<Prediction, ScoringError> {
+        self.decide(id, self.bundle.model.score_row(vector))
+    }
+
+    /// Transform and encode without the JSON between them.
+    pub fn vector(&self, record: &Record) -> Result<Vec<f32>, ScoringError> {
+        self.bundle.preprocessor.encode(&self.bundle.preprocessor.transform(&self.positions, record))
+    }
+
+    /// Answers prepared rows, one after another in `values`, with the bits that each has alone.
+    pub fn decide_all(&self, ids: Vec<Json>, values: Vec<f32>) -> Vec<Result<Prediction, ScoringError>> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let scores = self.bundle.model.score(&FeatureMatrix::new(Arc::clone(&self.features), values));
+        ids.into_iter().zip(scores).map(|(id, raw)| self.decide(id, raw)).collect()
+    }
+
+    /// Up to `n` features that raised the raw score of a prepared row most, by path attribution; forests only.
+    pub fn reasons(&self, vector: &[f32], n: usize) -> Result<Vec<Reason>, ScoringError> {
+        let Model::Forest(forest) = &self.bundle.model else {
+            let found = self.bundle.manifest.model.as_str();
+            return Err(ScoringError::new(format!("reasons need a forest: the bundle's model is `{found}`")));
+        };
+        let mut contributions = vec![0.0; vector.len()];
+        forest.path_contributions(vector, &mut contributions)?;
+        Ok(raising(&self.bundle.manifest.features, &contributions, n))
     }
 
     /// The score that is answered for a raw one.

@@ -1,31 +1,38 @@
 //! The action server: the same program as PID 1 of the image, as a plain process and under `fraudml serve`.
 //!
-//! [`stage`] answers a value, [`protocol`] a request, [`http`] a connection. The socket is bound before anything is loaded,
+//! [`stage`] answers a value ([`web`] unwraps it), [`protocol`] a request, [`http`] a connection;
+//! [`stock`] is the same inside OpenWhisk's own runtimes. The socket is bound before anything is loaded,
 //! because OpenWhisk polls for it; the bundle is loaded by `/init` or by the first request that needs it. Nothing is
 //! printed but what an activation's log needs.
 
 pub mod http;
+pub mod metrics;
 pub mod protocol;
 pub mod stage;
+pub mod stock;
+pub mod web;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use crate::scoring::bundle::Bundle;
 use crate::scoring::scorer::Scorer;
-use protocol::Action;
+use protocol::{Action, Preset, reasons_named};
 use stage::Stage;
 
 const USAGE: &str = "\
-usage: fraudml-action [--bundle DIR] [--stage STAGE] [--host IP] [--port PORT]
+usage: fraudml-action [--bundle DIR] [--stage STAGE] [--reasons N] [--host IP] [--port PORT]
 
-Serves a bundle as an OpenWhisk action: POST /init, POST /run, POST /score, GET /healthz.
+Serves a bundle as an OpenWhisk action (POST /init, POST /run) and to plain clients (POST /score, GET /healthz,
+GET /metrics, GET /schema).
 
   --bundle DIR   the bundle's folder                        [FRAUDML_BUNDLE, /bundle]
   --stage STAGE  transform, encode, predict or pipeline     [FRAUDML_STAGE, chosen by /init]
+  --reasons N    name up to N features that raised a score  [FRAUDML_REASONS, 0; forests only]
   --host IP      the address to listen on                   [HOST, 0.0.0.0]
   --port PORT    the port to listen on; 0 takes a free one  [PORT, 8080]
 ";
@@ -34,20 +41,25 @@ Serves a bundle as an OpenWhisk action: POST /init, POST /run, POST /score, GET 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     pub bundle: PathBuf,
-    pub stage: Option<Stage>,
+    pub preset: Preset,
     pub host: IpAddr,
     pub port: u16,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { bundle: "/bundle".into(), stage: None, host: Ipv4Addr::UNSPECIFIED.into(), port: 8080 }
+        Self { bundle: "/bundle".into(), preset: Preset::default(), host: Ipv4Addr::UNSPECIFIED.into(), port: 8080 }
     }
 }
 
 impl Options {
-    const NAMES: [(&str, &str); 4] =
-        [("--bundle", "FRAUDML_BUNDLE"), ("--stage", "FRAUDML_STAGE"), ("--host", "HOST"), ("--port", "PORT")];
+    const NAMES: [(&str, &str); 5] = [
+        ("--bundle", "FRAUDML_BUNDLE"),
+        ("--stage", "FRAUDML_STAGE"),
+        ("--reasons", "FRAUDML_REASONS"),
+        ("--host", "HOST"),
+        ("--port", "PORT"),
+    ];
 
     /// Reads the environment, then the arguments over it; an empty variable counts as unset.
     pub fn read(
@@ -76,7 +88,10 @@ impl Options {
         let expected = |what: &str| format!("`{from}`: expected {what}, found `{text}`");
         match name {
             "--bundle" => self.bundle = value.into(),
-            "--stage" => self.stage = Stage::named(&text).map_err(|error| format!("`{from}`: {}", error.message))?,
+            "--stage" => {
+                self.preset.stage = Stage::named(&text).map_err(|error| format!("`{from}`: {}", error.message))?;
+            }
+            "--reasons" => self.preset.reasons = reasons_named(&text).map_err(|why| format!("`{from}`: {why}"))?,
             "--host" => self.host = text.parse().map_err(|_| expected("an IP address"))?,
             "--port" => self.port = text.parse().map_err(|_| expected("a port number"))?,
             _ => return Err(format!("unknown argument `{name}`")),
@@ -88,6 +103,9 @@ impl Options {
 /// Runs `fraudml-action` to its end. Exit codes: 0 after SIGTERM, 130 after SIGINT, 1 for the environment, 2 for usage.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(folder) = stock::folder(std::env::current_exe().ok()) {
+        return stock::run(&folder, &args);
+    }
     let is = |names: [&str; 2]| args.iter().any(|arg| names.iter().any(|name| arg == name));
     if is(["--help", "-h"]) || is(["--version", "-V"]) {
         let version = concat!("fraudml-action ", env!("CARGO_PKG_VERSION"), "\n");
@@ -116,11 +134,13 @@ pub fn serve(options: &Options) -> io::Result<i32> {
     if io::stderr().is_terminal() {
         let _ = writeln!(io::stderr(), "listening on http://{}", listener.local_addr()?);
     }
-    http::serve(listener, action(&options.bundle, options.stage))
+    let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+    let action = action(&options.bundle, options.preset);
+    http::serve(listener, n_workers, Arc::new(move |asked| action.answer(asked)))
 }
 
 /// The action over a bundle folder, loaded when it is first needed.
-pub fn action(bundle: &Path, stage: Option<Stage>) -> Action {
+pub fn action(bundle: &Path, preset: Preset) -> Action {
     let bundle = bundle.to_owned();
-    Action::new(stage, move || Bundle::load(&bundle).and_then(Scorer::new))
+    Action::with_preset(preset, move || Bundle::load(&bundle).and_then(Scorer::new))
 }

@@ -2,13 +2,17 @@
 
 use crate::scoring::error::ScoringError;
 
-/// What kind of failure: decides the exit code (1, 2, 130).
+/// What kind of failure: decides the exit code (1, 2, 3, 75, 130).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Environment, I/O or a bug: exit code 1.
     Failed,
     /// Usage, configuration, bad input data, changed bundle: exit code 2.
     Permanent,
+    /// What was to be proved does not hold: exit code 3.
+    Missed,
+    /// A platform or a registry that is away or busy: worth a retry, exit code 75.
+    Transient,
     /// Ctrl-C or SIGTERM; the next `train` continues: exit code 130.
     Interrupted,
 }
@@ -37,6 +41,16 @@ impl Error {
     /// The environment failed, or there is a bug.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failed, message)
+    }
+
+    /// A proof that failed.
+    pub fn missed(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Missed, message)
+    }
+
+    /// Trying again later may help.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Transient, message)
     }
 
     pub fn interrupted() -> Self {

@@ -18,6 +18,7 @@ use crate::scoring::error::ScoringError;
 use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::model::Model;
 use crate::scoring::model::forest::{Forest, TreeShap};
+use crate::scoring::reasons::{Reason, raising};
 use crate::scoring::scorer::{Prediction, Scorer};
 
 /// How contributions are found.
@@ -34,13 +35,6 @@ pub enum Attribution {
 pub struct WantedReasons {
     pub n: usize,
     pub by: Attribution,
-}
-
-/// A feature, and by how much it raised the raw score.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Reason {
-    pub feature: String,
-    pub contribution: f32,
 }
 
 /// Finds the reasons of prepared rows.
@@ -77,10 +71,7 @@ impl<'a> Explainer<'a> {
     /// At most `n` features that raised the raw score, the largest contribution first.
     fn reasons(&self, row: &[f32], contributions: &mut [f64]) -> Result<Vec<Reason>> {
         self.contributions(row, contributions)?;
-        let mut raising: Vec<usize> = (0..contributions.len()).filter(|&at| contributions[at] as f32 > 0.0).collect();
-        raising.sort_by(|&a, &b| contributions[b].total_cmp(&contributions[a]));
-        let reason = |&at: &usize| Reason { feature: self.names[at].clone(), contribution: contributions[at] as f32 };
-        Ok(raising.iter().take(self.n).map(reason).collect())
+        Ok(raising(self.names, contributions, self.n))
     }
 
     /// The reasons of all rows of a matrix, on all threads.

@@ -8,17 +8,22 @@ use super::config::{self, Loaded};
 use super::diagnostics::Failure;
 use super::printer::Printer;
 use super::progress::Bars;
+use crate::platform::credentials;
 use crate::training::error::{Error, Result};
 
+mod bench;
 mod config_command;
 mod demo;
+mod deploy;
 mod eda;
 mod evaluate;
 mod package;
 mod predict;
 mod resample;
+mod serve;
 mod synth;
 mod train;
+mod verify;
 
 /// What every command may use.
 pub struct Context {
@@ -44,6 +49,11 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::Package(args) => package::run(args, context),
+        Command::Serve(args) => serve::run(args, context),
+        Command::Deploy(args) => deploy::run(args, context),
+        Command::Undeploy(args) => deploy::undo(args, context),
+        Command::Bench(args) => bench::run(args, context),
+        Command::Verify(command) => verify::run(command, context),
     }
 }
 
@@ -51,6 +61,11 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
 fn load(args: &ConfigArgs) -> std::result::Result<Loaded, Failure> {
     let name = args.config.display().to_string();
     config::load(&args.config, &args.set, &args.only).map_err(|problems| Failure::Config { name, problems })
+}
+
+/// `uuid:key` of the caller, if it is said anywhere: a file, the environment, `~/.wskprops`.
+fn deploy_auth(file: Option<&Path>) -> Result<Option<String>> {
+    credentials::openwhisk(file, |name| std::env::var(name).ok()).map(|found| found.auth)
 }
 
 /// A path that is written to, as an I/O error names it.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Context, io_error};
 use crate::cli::args::{PackageArgs, Runner as Given};
 use crate::cli::diagnostics::Failure;
+use crate::platform::registry::Registry;
 use crate::scoring::bundle::{Bundle, FILES};
 use crate::scoring::scorer::Scorer;
 use crate::training::config::OutputConfig;
@@ -17,19 +18,26 @@ use crate::training::run_dir::write_atomic;
 
 pub fn run(args: &PackageArgs, context: &Context) -> std::result::Result<(), Failure> {
     let bundle = find_bundle(&OutputConfig::default(), args.bundle.as_deref())?;
-    let runner = match &args.runner[..] {
-        [] => None,
-        [only] => Some(given(only)?),
-        _ => {
-            return Err(Error::permanent("several runners in one image: not yet")
-                .hint("package once per runner")
-                .into());
-        }
+    let options = PackageOptions {
+        repository: args.push.clone().or_else(|| args.image.clone()),
+        runners: args.runner.iter().map(given).collect::<Result<_>>()?,
+        created: source_date_epoch()?,
+        trigger: args.trigger.clone(),
     };
-    let options = PackageOptions { repository: args.image.clone(), runner, created: source_date_epoch()? };
-    let (folder, image) = write(&bundle, &options)?;
+    let (folder, mut image) = write(&bundle, &options)?;
+    if let Some(repository) = &args.push {
+        let path = folder.join("image.tar");
+        let tar = std::fs::read(&path).map_err(|error| io_error(&path, &error))?;
+        let variable = |name: &str| std::env::var(name).ok();
+        let registry = Registry::new(repository, args.plain_http, variable)?;
+        let pushed = registry.push(&tar, |what| context.printer.note(&what))?;
+        image["pushed"] = serde_json::json!({ "repository": repository, "bytes": pushed });
+    }
     context.printer.document(&image)?;
     context.printer.confirm(&said(&folder, &image))?;
+    if let Some(repository) = &args.push {
+        context.printer.confirm(&format!("pushed to {repository} with all tags"))?;
+    }
     Ok(())
 }
 
@@ -56,7 +64,17 @@ pub(super) fn said(folder: &Path, image: &serde_json::Value) -> String {
     let tar = folder.join("image.tar");
     let megabytes = tar.metadata().map_or(0.0, |metadata| metadata.len() as f64 / 1e6);
     let reference = image.get("reference").and_then(serde_json::Value::as_str).unwrap_or_default();
-    format!("image   {} ({megabytes:.1} MB, {reference}; `docker load -i` takes it)", tar.display())
+    let zips = image["zips"].as_object().into_iter().flatten();
+    let (fit, too_large): (Vec<_>, Vec<_>) = zips.partition(|(_, zip)| zip["fits"] == true);
+    let without_image = match (fit.first(), too_large.is_empty()) {
+        (Some((name, zip)), true) => format!(
+            "zips    {} stages without an image ({name}: {:.1} MB; OpenWhisk's limit is 36 MB)",
+            fit.len(),
+            zip["bytes"].as_f64().unwrap_or(0.0) / 1e6
+        ),
+        _ => "zips    none: the bundle is above OpenWhisk's limit of 36 MB, use the image".to_owned(),
+    };
+    format!("image   {} ({megabytes:.1} MB, {reference}; `docker load -i` takes it)\n{without_image}", tar.display())
 }
 
 fn given(runner: &Given) -> Result<Runner> {

@@ -2,7 +2,8 @@
 //!
 //! In: a runner, the files of a bundle, names. Out: the same bytes for the same input, anywhere. Layers are gzipped (the
 //! digest survives a push) and ordered from stable to changing: runner, preprocessor and manifest, model. One tag holds
-//! all stages; one more per stage differs in its environment alone. The tag is the start of the image's own content hash,
+//! all stages; one more per stage differs in its environment alone. Of several runners each tag is an index over
+//! architectures; the docker-archive, which knows none, holds the first. The tag is the start of the image's own content hash,
 //! never `latest`, which OpenWhisk would pull before every start of a container.
 //! Source: OCI image-spec 1.1 (layout, manifest, config), the docker-archive of `docker save`.
 
@@ -27,7 +28,8 @@ const USER: &str = "65532:65532";
 pub struct ImageSpec<'a> {
     /// `[registry/]path`, without a tag.
     pub repository: &'a str,
-    pub runner: &'a Runner,
+    /// At least one, each for another architecture.
+    pub runners: &'a [Runner],
     /// All files of the bundle by name.
     pub bundle: &'a BTreeMap<String, Vec<u8>>,
     pub labels: BTreeMap<String, String>,
@@ -58,50 +60,49 @@ struct Layer {
     made_by: &'static str,
 }
 
+/// An image for one architecture: its config and its layers.
+struct Variant<'a> {
+    arch: &'static str,
+    config: Vec<u8>,
+    layers: &'a [Layer],
+}
+
 /// Builds the archive.
 pub fn image_tar(spec: &ImageSpec) -> Result<Image> {
     let mut blobs = BTreeMap::new();
-    let layers = layers(spec, &mut blobs)?;
-    let plain = config(spec, &layers, None);
-    let tag = sha256_hex(&plain)[..TAG_DIGITS].to_owned();
-    let mut variants = vec![(tag.clone(), plain)];
-    for stage in Stage::ALL {
-        variants.push((format!("{tag}-{}", stage.as_str()), config(spec, &layers, Some(stage))));
-    }
+    let layers = spec.runners.iter().map(|runner| layers(spec, runner, &mut blobs)).collect::<Result<Vec<_>>>()?;
+    let variants = |stage: Option<Stage>| {
+        let of =
+            |(runner, layers): (&Runner, &'_ Vec<Layer>)| (runner.arch.as_str(), config(spec, runner, layers, stage));
+        spec.runners.iter().zip(&layers).map(of).collect::<Vec<_>>()
+    };
+    let content: Vec<u8> = variants(None).into_iter().flat_map(|(_, config)| config).collect();
+    let tag = sha256_hex(&content)[..TAG_DIGITS].to_owned();
+    let mut tags = vec![(tag.clone(), None)];
+    tags.extend(Stage::ALL.map(|stage| (format!("{tag}-{}", stage.as_str()), Some(stage))));
 
     let (mut index, mut archive, mut digests) = (Vec::new(), Vec::new(), BTreeMap::new());
-    for (tag, config) in variants {
-        let config_sha256 = sha256_hex(&config);
-        let manifest = manifest(&config, &layers);
-        let digest = sha256_hex(&manifest);
+    for (tag, stage) in tags {
         let reference = format!("{}:{tag}", spec.repository);
-        index.push(json!({
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "digest": format!("sha256:{digest}"),
-            "size": manifest.len(),
-            "platform": { "architecture": spec.runner.arch.as_str(), "os": "linux" },
-            "annotations": {
-                "io.containerd.image.name": full_name(&reference),
-                "org.opencontainers.image.ref.name": tag,
-            },
-        }));
-        archive.push(json!({
-            "Config": blob(&config_sha256),
-            "RepoTags": [reference],
-            "Layers": layers.iter().map(|layer| blob(&layer.sha256)).collect::<Vec<_>>(),
-        }));
-        blobs.insert(blob(&config_sha256), config);
-        blobs.insert(blob(&digest), manifest);
-        digests.insert(tag, format!("sha256:{digest}"));
+        let of = |((arch, config), layers)| Variant { arch, config, layers };
+        let variants: Vec<Variant> =
+            variants(stage).into_iter().zip(&layers).map(|(built, layers)| of((built, layers.as_slice()))).collect();
+        let mut descriptor = described(&variants, &mut blobs);
+        digests.insert(tag.clone(), descriptor["digest"].as_str().unwrap_or_default().to_owned());
+        descriptor["annotations"] = json!({
+            "io.containerd.image.name": full_name(&reference),
+            "org.opencontainers.image.ref.name": tag,
+        });
+        index.push(descriptor);
+        if let Some(first) = variants.first() {
+            archive.push(json!({
+                "Config": blob(&sha256_hex(&first.config)),
+                "RepoTags": [reference],
+                "Layers": first.layers.iter().map(|layer| blob(&layer.sha256)).collect::<Vec<_>>(),
+            }));
+        }
     }
-    blobs.insert(
-        "index.json".into(),
-        compact(&json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.index.v1+json",
-            "manifests": index,
-        })),
-    );
+    blobs.insert("index.json".into(), index_of(index));
     blobs.insert("manifest.json".into(), compact(&Json::Array(archive)));
     blobs.insert("oci-layout".into(), compact(&json!({ "imageLayoutVersion": "1.0.0" })));
 
@@ -112,17 +113,50 @@ pub fn image_tar(spec: &ImageSpec) -> Result<Image> {
     Ok(Image { tar, reference: format!("{}:{tag}", spec.repository), tag, digest, digests })
 }
 
-fn layers(spec: &ImageSpec, blobs: &mut BTreeMap<String, Vec<u8>>) -> Result<Vec<Layer>> {
+/// Adds the manifests of a tag, and an index over them if there are several; its descriptor.
+fn described(variants: &[Variant], blobs: &mut BTreeMap<String, Vec<u8>>) -> Json {
+    let mut manifests = Vec::new();
+    for Variant { arch, config, layers } in variants {
+        let manifest = manifest(config, layers);
+        let digest = sha256_hex(&manifest);
+        manifests.push(json!({
+            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "digest": format!("sha256:{digest}"),
+            "size": manifest.len(),
+            "platform": { "architecture": arch, "os": "linux" },
+        }));
+        blobs.insert(blob(&sha256_hex(config)), config.clone());
+        blobs.insert(blob(&digest), manifest);
+    }
+    if manifests.len() == 1 {
+        return manifests.swap_remove(0);
+    }
+    let index = index_of(manifests);
+    let digest = sha256_hex(&index);
+    let (media_type, size) = ("application/vnd.oci.image.index.v1+json", index.len());
+    blobs.insert(blob(&digest), index);
+    json!({ "mediaType": media_type, "digest": format!("sha256:{digest}"), "size": size })
+}
+
+fn index_of(manifests: Vec<Json>) -> Vec<u8> {
+    compact(&json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": manifests,
+    }))
+}
+
+fn layers(spec: &ImageSpec, runner: &Runner, blobs: &mut BTreeMap<String, Vec<u8>>) -> Result<Vec<Layer>> {
     let named: Vec<(String, &[u8])> =
         spec.bundle.iter().map(|(name, bytes)| (format!("bundle/{name}"), bytes.as_slice())).collect();
     let file = |wanted: &dyn Fn(&str) -> bool| {
         let kept = named.iter().filter(|(name, _)| wanted(&name["bundle/".len()..]));
         kept.map(|(name, bytes)| (name.as_str(), Entry::File(bytes, 0o644))).collect::<Vec<_>>()
     };
-    let runner = vec![("fraudml-action", Entry::File(&spec.runner.bytes, 0o755))];
+    let program = vec![("fraudml-action", Entry::File(&runner.bytes, 0o755))];
     let mut preparation = vec![("bundle/", Entry::Folder)];
     preparation.extend(file(&|name| name != MODEL));
-    let parts = [(runner, "action runner"), (preparation, "preprocessor"), (file(&|name| name == MODEL), "model")];
+    let parts = [(program, "action runner"), (preparation, "preprocessor"), (file(&|name| name == MODEL), "model")];
     let layer = |(entries, made_by): (Vec<(&str, Entry)>, &'static str)| {
         let tar = tar_of(entries)?;
         let packed = gzip::compress(&tar);
@@ -134,12 +168,12 @@ fn layers(spec: &ImageSpec, blobs: &mut BTreeMap<String, Vec<u8>>) -> Result<Vec
     parts.into_iter().map(layer).collect()
 }
 
-fn config(spec: &ImageSpec, layers: &[Layer], stage: Option<Stage>) -> Vec<u8> {
+fn config(spec: &ImageSpec, runner: &Runner, layers: &[Layer], stage: Option<Stage>) -> Vec<u8> {
     let created = timestamp(spec.created);
     let history =
         |layer: &Layer| json!({ "created": created, "created_by": format!("fraudml package: {}", layer.made_by) });
     compact(&json!({
-        "architecture": spec.runner.arch.as_str(),
+        "architecture": runner.arch.as_str(),
         "os": "linux",
         "created": created,
         "config": {

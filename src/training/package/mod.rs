@@ -1,13 +1,16 @@
 //! From a sealed bundle to what OpenWhisk takes: an image and the files that deploy it. Pure: bytes in, bytes out.
 //!
-//! `image.tar` loads with `docker load`, `podman load` and `skopeo`; `image.json` says how it is called; `manifest.yaml`,
-//! `deploy.sh` and `serverless.yml` deploy it. The same bundle, runner and options give the same bytes.
+//! `image.tar` loads with `docker load`, `podman load` and `skopeo`; `image.json` says how it is called; `action-*.zip` run
+//! without an image; `sbom.json` says what the runner is made of; `manifest.yaml`, `deploy.sh`, `serverless.yml` and
+//! `kubernetes.yaml` deploy. The same bundle, runner and options give the same bytes.
 
 pub mod elf;
 mod gzip;
 pub mod image;
 pub mod openwhisk;
 pub mod runner;
+mod sbom;
+mod zip;
 
 use std::collections::BTreeMap;
 
@@ -18,16 +21,19 @@ use crate::training::error::{Error, Result};
 use image::{ImageSpec, image_tar};
 use openwhisk::Deployment;
 use runner::Runner;
+use zip::{fits, stage_zips};
 
 /// What `fraudml package` may be told.
 #[derive(Debug, Clone, Default)]
 pub struct PackageOptions {
     /// `[registry/]path` of the image, without a tag; default `fraudml/<name>`.
     pub repository: Option<String>,
-    /// Another runner than the embedded one.
-    pub runner: Option<Runner>,
+    /// Runners beside the embedded one, one per architecture; one for its architecture replaces it.
+    pub runners: Vec<Runner>,
     /// `SOURCE_DATE_EPOCH`, else 0.
     pub created: u64,
+    /// A trigger that fires the sequence, in what deploys the image.
+    pub trigger: Option<String>,
 }
 
 /// All files of `artifacts/<bundle-id>/openwhisk/` by name.
@@ -36,48 +42,98 @@ pub fn package(
     manifest: &Manifest,
     options: &PackageOptions,
 ) -> Result<BTreeMap<String, Vec<u8>>> {
-    let name = match path_component(&manifest.name) {
-        nothing if nothing.is_empty() => "model".to_owned(),
-        // OpenWhisk keeps this name for itself.
-        name if name == "default" => "default-model".to_owned(),
-        name => name,
-    };
+    let name = package_name(manifest);
     let repository = match &options.repository {
         Some(repository) => checked_repository(repository)?,
         None => format!("fraudml/{name}"),
     };
-    let runner = options.runner.clone().map_or_else(Runner::embedded, Ok)?;
+    let runners = runners(&options.runners)?;
     let labels = labels(manifest);
-    let spec =
-        ImageSpec { repository: &repository, runner: &runner, bundle: bundle_files, labels, created: options.created };
+    let spec = ImageSpec {
+        repository: &repository,
+        runners: &runners,
+        bundle: bundle_files,
+        labels,
+        created: options.created,
+    };
     let image = image_tar(&spec)?;
+    let mut files = BTreeMap::new();
+    let mut zips = BTreeMap::new();
+    for (stage, zip) in stage_zips(&runners[0].bytes, bundle_files)? {
+        let (name, fits) = (format!("action-{}.zip", stage.as_str()), fits(zip.len()));
+        zips.insert(name.clone(), json!({ "bytes": zip.len(), "fits": fits }));
+        if fits {
+            files.insert(name, zip);
+        }
+    }
 
     let bundle_bytes = bundle_files.values().map(Vec::len).sum();
-    let deployment = Deployment { package: &name, image: &image.reference, memory_mb: memory_mb(bundle_bytes) };
+    let trigger = options.trigger.as_deref().map(checked_name).transpose()?;
+    let memory_mb = memory_mb(bundle_bytes);
+    let deployment = Deployment { package: &name, image: &image.reference, memory_mb, trigger };
+    let architectures: Vec<&str> = runners.iter().map(|runner| runner.arch.as_str()).collect();
     let about = json!({
         "format": 1,
         "reference": image.reference,
         "digest": image.digest,
         "tags": image.digests,
-        "architecture": runner.arch.as_str(),
+        "architecture": architectures[0],
+        "architectures": architectures,
         "bundle": manifest.id,
+        "package": name,
+        "memory_mb": memory_mb,
+        "zips": zips,
     });
-    Ok(BTreeMap::from([
+    if options.runners.is_empty() {
+        files.insert("sbom.json".into(), sbom::sbom(&runners[0]));
+    }
+    files.extend([
         ("deploy.sh".into(), openwhisk::deploy_sh(&deployment).into_bytes()),
         ("image.json".into(), format!("{about:#}\n").into_bytes()),
+        ("kubernetes.yaml".into(), openwhisk::kubernetes_yaml(&deployment).into_bytes()),
         ("manifest.yaml".into(), openwhisk::manifest_yaml(&deployment).into_bytes()),
         ("serverless.yml".into(), openwhisk::serverless_yml(&deployment).into_bytes()),
         ("image.tar".into(), image.tar),
-    ]))
+    ]);
+    Ok(files)
+}
+
+/// The given runners, and the embedded one where none of them is for its architecture; amd64 first.
+fn runners(given: &[Runner]) -> Result<Vec<Runner>> {
+    let mut runners = given.to_vec();
+    match Runner::embedded() {
+        Ok(embedded) if given.iter().all(|runner| runner.arch != embedded.arch) => runners.push(embedded),
+        Err(missing) if given.is_empty() => return Err(missing),
+        _ => {}
+    }
+    runners.sort_by_key(|runner| runner.arch);
+    match runners.windows(2).find(|pair| pair[0].arch == pair[1].arch) {
+        Some(pair) => Err(Error::permanent(format!("two runners for architecture `{}`", pair[0].arch.as_str()))),
+        None => Ok(runners),
+    }
+}
+
+/// The OpenWhisk package of a bundle.
+pub fn package_name(manifest: &Manifest) -> String {
+    match path_component(&manifest.name) {
+        nothing if nothing.is_empty() => "model".to_owned(),
+        // OpenWhisk keeps this name for itself.
+        name if name == "default" => "default-model".to_owned(),
+        name => name,
+    }
 }
 
 fn labels(manifest: &Manifest) -> BTreeMap<String, String> {
     let model = manifest.model.as_str();
+    let schema = serde_json::to_string(&manifest.schema).unwrap_or_default();
+    let metrics = serde_json::to_string(&manifest.metrics).unwrap_or_default();
     let title = format!("{}: fraud scoring by {model}", manifest.name);
     [
         ("io.fraudml.bundle", manifest.id.as_str()),
+        ("io.fraudml.metrics", &metrics),
         ("io.fraudml.model", model),
         ("io.fraudml.run", &manifest.run),
+        ("io.fraudml.schema", &schema),
         ("io.fraudml.version", env!("CARGO_PKG_VERSION")),
         ("org.opencontainers.image.title", &title),
         ("org.opencontainers.image.version", &manifest.id),
@@ -96,6 +152,17 @@ fn path_component(name: &str) -> String {
         }
     }
     component.trim_end_matches(['-', '_', '.']).to_owned()
+}
+
+/// Checks a name of an OpenWhisk entity that texts and shells take as it is.
+pub fn checked_name(name: &str) -> Result<&str> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    match !name.is_empty() && name.len() <= 100 && name.chars().all(fine) && !name.starts_with(['-', '.']) {
+        true => Ok(name),
+        false => {
+            Err(Error::permanent(format!("name `{name}`: expected letters, digits, `_`, `-` and `.`, at most 100")))
+        }
+    }
 }
 
 /// Checks an image name that the caller gave (the grammar of distribution references, without tag and digest).

@@ -18,6 +18,7 @@ mod calibration;
 mod curves;
 mod drawing;
 mod figure3;
+pub mod figure4;
 mod files;
 mod html;
 mod importance;
