@@ -6,6 +6,7 @@
 pub mod schema;
 pub mod record;
 pub mod table;
+pub mod features;
 pub mod matrix;
 pub mod packed;
 pub mod preprocessor;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::bundle::{Bundle, GoldenRecord};
 use super::error::ScoringError;
 use super::model::{Classifier, Model};
+use super::preprocessor::{FrozenColumn, Plan, Unusual};
 use super::record::{Record, Value, brief};
 
 /// The answer of stage `transform`: imputed, cased features by name.
@@ -16,6 +17,9 @@ use super::record::{Record, Value, brief};
 pub struct Transformed {
     pub id: Json,
     pub features: Map<String, Json>,
+    /// What the training rows did not hold; absent if there is nothing to say. It goes through all stages.
+    #[serde(default, skip_serializing_if = "Unusual::is_nothing")]
+    pub unusual: Unusual,
     pub bundle: String,
 }
 
@@ -26,6 +30,8 @@ pub struct Encoded {
     /// NaN (a value left missing for a forest) travels as null.
     #[serde(deserialize_with = "read_vector")]
     pub vector: Vec<f32>,
+    #[serde(default, skip_serializing_if = "Unusual::is_nothing")]
+    pub unusual: Unusual,
     pub bundle: String,
 }
 
@@ -39,6 +45,8 @@ pub struct Prediction {
     pub threshold: f32,
     /// `fraudulent` or `authorised`.
     pub message: String,
+    #[serde(default, skip_serializing_if = "Unusual::is_nothing")]
+    pub unusual: Unusual,
     pub bundle: String,
 }
 
@@ -51,14 +59,14 @@ fn read_vector<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
 #[derive(Debug, Clone)]
 pub struct Scorer {
     bundle: Bundle,
-    positions: Vec<usize>,
+    plan: Plan,
 }
 
 impl Scorer {
     /// Replays the golden records; refuses a bundle that answers anything else than it did when it was frozen.
     pub fn new(bundle: Bundle) -> Result<Scorer, ScoringError> {
-        let positions = bundle.preprocessor.positions(&bundle.manifest.schema)?;
-        let scorer = Scorer { bundle, positions };
+        let plan = bundle.preprocessor.plan(&bundle.manifest.schema)?;
+        let scorer = Scorer { bundle, plan };
         for (at, golden) in scorer.bundle.golden.records.iter().enumerate() {
             let replayed = scorer.golden(golden.record.clone())?;
             if replayed != *golden {
@@ -96,20 +104,22 @@ impl Scorer {
     /// Stage 1: coerce, trim and case, impute.
     pub fn transform(&self, object: &Map<String, Json>) -> Result<Transformed, ScoringError> {
         let record = Record::from_json(&self.bundle.manifest.schema, object)?;
-        let features = self.bundle.preprocessor.transform(&self.positions, &record);
+        let features = self.bundle.preprocessor.transform(&self.plan, &record);
         let to_json = |value| match value {
             Value::Missing => Json::Null,
             Value::Number(number) => Json::from(number),
             Value::Text(text) => Json::String(text),
         };
-        let named = self.bundle.manifest.features.iter().cloned().zip(features.into_iter().map(to_json));
-        Ok(Transformed { id: record.id, features: named.collect(), bundle: self.bundle.manifest.id.clone() })
+        let columns = self.bundle.preprocessor.columns.iter().map(|column| column.name().to_owned());
+        let named = columns.zip(features.into_iter().map(to_json));
+        let unusual = self.bundle.preprocessor.unusual(&self.plan, &record);
+        Ok(Transformed { id: record.id, features: named.collect(), unusual, bundle: self.bundle.manifest.id.clone() })
     }
 
     /// Stage 2: label codes and scale.
     pub fn encode(&self, transformed: &Transformed) -> Result<Encoded, ScoringError> {
         self.same_bundle(&transformed.bundle)?;
-        let feature = |name: &String| match transformed.features.get(name) {
+        let feature = |name: &str| match transformed.features.get(name) {
             None => Err(ScoringError::new(format!("feature `{name}` is missing")).field(name)),
             Some(Json::Null) => Ok(Value::Missing),
             Some(Json::String(text)) => Ok(Value::Text(text.clone())),
@@ -119,9 +129,11 @@ impl Scorer {
                 Err(ScoringError::new(message).field(name))
             }
         };
-        let features = self.bundle.manifest.features.iter().map(feature).collect::<Result<Vec<_>, _>>()?;
-        let vector = self.bundle.preprocessor.encode(&features)?;
-        Ok(Encoded { id: transformed.id.clone(), vector, bundle: self.bundle.manifest.id.clone() })
+        let columns = self.bundle.preprocessor.columns.iter().map(FrozenColumn::name);
+        let features = columns.map(feature).collect::<Result<Vec<_>, _>>()?;
+        let vector = self.bundle.preprocessor.encode(&self.plan, &features)?;
+        let (id, unusual) = (transformed.id.clone(), transformed.unusual.clone());
+        Ok(Encoded { id, vector, unusual, bundle: self.bundle.manifest.id.clone() })
     }
 
     /// Stage 3: model, calibration, threshold.
@@ -138,15 +150,16 @@ impl Scorer {
             let message = format!("field `vector`: number {at} is missing or infinite");
             return Err(ScoringError::new(message).field("vector"));
         }
-        self.decide(encoded.id.clone(), self.bundle.model.score_row(&encoded.vector))
+        self.decide(encoded.id.clone(), self.bundle.model.score_row(&encoded.vector), encoded.unusual.clone())
     }
 
     /// All three stages at once.
     pub fn pipeline(&self, object: &Map<String, Json>) -> Result<Prediction, ScoringError> {
         let record = Record::from_json(&self.bundle.manifest.schema, object)?;
-        let features = self.bundle.preprocessor.transform(&self.positions, &record);
-        let vector = self.bundle.preprocessor.encode(&features)?;
-        self.decide(record.id, self.bundle.model.score_row(&vector))
+        let features = self.bundle.preprocessor.transform(&self.plan, &record);
+        let vector = self.bundle.preprocessor.encode(&self.plan, &features)?;
+        let unusual = self.bundle.preprocessor.unusual(&self.plan, &record);
+        self.decide(record.id, self.bundle.model.score_row(&vector), unusual)
     }
 
     /// The score that is answered for a raw one.
@@ -160,7 +173,7 @@ impl Scorer {
     }
 
     /// A score that is no number (huge values overflow in a network) is an error; JSON would turn it into null.
-    fn decide(&self, id: Json, raw: f32) -> Result<Prediction, ScoringError> {
+    fn decide(&self, id: Json, raw: f32, unusual: Unusual) -> Result<Prediction, ScoringError> {
         if !raw.is_finite() {
             return Err(ScoringError::new("the numbers of the record overflow in the model"));
         }
@@ -168,7 +181,7 @@ impl Scorer {
         let is_fraud = self.is_fraud(score);
         let message = if is_fraud { "fraudulent" } else { "authorised" };
         let (threshold, bundle) = (self.bundle.manifest.threshold, self.bundle.manifest.id.clone());
-        Ok(Prediction { id, score, is_fraud, threshold, message: message.into(), bundle })
+        Ok(Prediction { id, score, is_fraud, threshold, message: message.into(), unusual, bundle })
     }
 
     fn same_bundle(&self, other: &str) -> Result<(), ScoringError> {
