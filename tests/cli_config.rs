@@ -208,7 +208,7 @@ models:
     hint: did you mean `name`?
     error: `c.yaml`, line 2, column 1: `data.target`: missing, expected the column that says what is fraud, such as `isFraud`
     error: `c.yaml`, line 5, column 7: `data.tables.1.join`: missing, expected the key of the left join, such as `{ on: TransactionID }`
-    error: `c.yaml`, line 6, column 17: `data.columns.v`: expected `numeric`, `categorical` or `drop`, found `number`
+    error: `c.yaml`, line 6, column 17: `data.columns.v`: expected `numeric`, `categorical`, `input` or `drop`, found `number`
     error: `c.yaml`, line 8, column 10: `split.folds`: expected a whole number from 2 to 100, found `1`
     error: `c.yaml`, line 9, column 14: `split.protocols`: `temporal` needs `data.time`, which is not there
     hint: name the time column in `data.time`, or use [random]
@@ -238,14 +238,12 @@ imbalance: [ undersample, smote-tomek: { nominal_penalty: half } ]
     exit code 2
     --- stdout
     --- stderr
-    error: `c.yaml`, line 4, column 13: `data.tables.0.path`: not yet: tables are `.csv` or `.csv.zst`, found `a.parquet`
     error: `c.yaml`, line 6, column 10: `repeats`: not yet: this version knows only `1`, found `5`
-    error: `c.yaml`, line 7, column 11: `features`: not yet: this version does not know it
-    error: `c.yaml`, line 8, column 15: `split.gap`: not yet: this version knows only `0`, found `3600`
+    error: `c.yaml`, line 8, column 15: `split.gap`: is for protocol `temporal`, which is not among `split.protocols`
     error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample`, `smote`, `tomek` or `smote-tomek`
     error: `c.yaml`, line 9, column 42: `imbalance.1.smote-tomek.nominal_penalty`: there is nothing to penalise where categories are numbers
     hint: say `categorical: nominal`, or leave it out
-    error: 6 problems in `c.yaml`
+    error: 4 problems in `c.yaml`
     "#);
 }
 

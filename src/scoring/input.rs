@@ -5,18 +5,16 @@
 //! parsed map, last of equal keys included (a property test holds the two together); a wide record takes a third of its
 //! time. Keys mostly come in the order of the columns, so each is looked for first where the one before it was found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value as Json;
 
 use super::error::ScoringError;
-use super::record::{Record, Value, brief};
+pub use super::record::CORRELATION_ID;
+use super::record::{KnownKeys, Record, Value, brief, canonical_name, other_spelling};
 use super::schema::{ColumnKind, Schema};
-
-/// Beside the columns, the one key of a record that has a meaning: it comes back in the answers of all stages.
-pub const CORRELATION_ID: &str = "correlation_id";
 
 /// What a request asks to be scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,17 +34,22 @@ pub enum Records {
 pub struct Names {
     schema: Schema,
     sorted: Vec<(String, usize)>,
+    known: KnownKeys,
+    /// Whether a column has another spelling.
+    has_spelling: Vec<bool>,
 }
 
 /// What a key of a record stands for.
-#[derive(Clone, Copy, PartialEq)]
 enum Key {
     Id,
     Column(usize),
+    /// A column by another spelling of its name: where the name itself stands as well, that one counts.
+    Spelling(usize),
     CorrelationId,
     /// `records` (0) or `results` (1): a list of records if it holds one, else the column of that name, if there is one.
     List(usize, Option<usize>),
-    Unknown,
+    /// The name, where it matters.
+    Unknown(Option<String>),
 }
 
 impl Names {
@@ -54,7 +57,8 @@ impl Names {
         let mut sorted: Vec<(String, usize)> =
             schema.columns.iter().enumerate().map(|(at, column)| (column.name.clone(), at)).collect();
         sorted.sort();
-        Names { schema: schema.clone(), sorted }
+        let has_spelling = schema.columns.iter().map(|column| other_spelling(&column.name).is_some()).collect();
+        Names { schema: schema.clone(), sorted, known: KnownKeys::of(schema), has_spelling }
     }
 
     fn position(&self, name: &str, guess: usize) -> Option<usize> {
@@ -82,12 +86,16 @@ struct Partial<'a> {
     any_known: bool,
     next: usize,
     wrong: BTreeMap<usize, ScoringError>,
+    unknown: BTreeSet<String>,
+    /// Of the columns that have another spelling, those that came by their own name.
+    named: BTreeSet<usize>,
 }
 
 impl<'a> Partial<'a> {
     fn new(names: &'a Names) -> Self {
         let values = vec![Value::Missing; names.schema.columns.len()];
-        Partial { names, id: Json::Null, values, any_known: false, next: 0, wrong: BTreeMap::new() }
+        let (unknown, named) = (BTreeSet::new(), BTreeSet::new());
+        Partial { names, id: Json::Null, values, any_known: false, next: 0, wrong: BTreeMap::new(), unknown, named }
     }
 
     fn set(&mut self, at: usize, cell: Cell) {
@@ -118,9 +126,10 @@ impl<'a> Partial<'a> {
         if !self.any_known {
             return Err(Record::none_known());
         }
+        let unknown_keys = self.names.known.judge(self.unknown.iter().map(String::as_str))?;
         match self.wrong.into_values().next() {
             Some(error) => Err(error),
-            None => Ok(Record { id: self.id, values: self.values }),
+            None => Ok(Record { id: self.id, values: self.values, unknown_keys }),
         }
     }
 
@@ -129,7 +138,15 @@ impl<'a> Partial<'a> {
         while let Some(key) = map.next_key_seed(KeySeed { names: self.names, next: self.next, top: top.is_some() })? {
             match key {
                 Key::Id => self.id = map.next_value()?,
-                Key::Unknown => drop(map.next_value::<IgnoredAny>()?),
+                Key::Unknown(name) => {
+                    self.unknown.extend(name);
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Key::Spelling(at) if self.named.contains(&at) => drop(map.next_value::<IgnoredAny>()?),
+                Key::Spelling(at) => {
+                    let kind = self.names.schema.columns[at].kind;
+                    self.set(at, map.next_value_seed(CellSeed { kind, list: None })?);
+                }
                 Key::CorrelationId => {
                     let id = map.next_value()?;
                     if let Some(found) = &mut top {
@@ -137,6 +154,9 @@ impl<'a> Partial<'a> {
                     }
                 }
                 Key::Column(at) => {
+                    if self.names.has_spelling[at] {
+                        self.named.insert(at);
+                    }
                     let kind = self.names.schema.columns[at].kind;
                     self.set(at, map.next_value_seed(CellSeed { kind, list: None })?);
                 }
@@ -147,6 +167,12 @@ impl<'a> Partial<'a> {
                         Cell::List(records) => (Some(records), None),
                         cell => (None, Some(cell)),
                     };
+                    // What is no list is a key like others.
+                    let name = ["records", "results"][slot];
+                    match list.is_none() && column.is_none() && self.names.known.lacks(name) {
+                        true => drop(self.unknown.insert(name.to_owned())),
+                        false => drop(self.unknown.remove(name)),
+                    }
                     if let Some(found) = &mut top {
                         found.lists[slot] = list;
                     }
@@ -293,7 +319,10 @@ impl<'de> Visitor<'de> for KeySeed<'_> {
             ("results", column) if self.top => Key::List(1, column),
             (_, Some(at)) => Key::Column(at),
             (CORRELATION_ID, None) if self.top => Key::CorrelationId,
-            _ => Key::Unknown,
+            (_, None) => match canonical_name(key).and_then(|usual| self.names.position(&usual, self.next)) {
+                Some(at) => Key::Spelling(at),
+                None => Key::Unknown(self.names.known.lacks(key).then(|| key.to_owned())),
+            },
         })
     }
 }
@@ -377,7 +406,7 @@ impl<'de> Visitor<'de> for CellSeed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoring::schema::Column;
+    use crate::scoring::schema::{Column, UnknownKeys};
     use proptest::prelude::*;
 
     fn schema() -> Schema {
@@ -387,8 +416,9 @@ mod tests {
             ("card", ColumnKind::Categorical),
             ("results", ColumnKind::Numeric),
             ("é\"", ColumnKind::Numeric),
+            ("id_01", ColumnKind::Numeric),
         ];
-        Schema { id: Some("key".into()), columns: columns.map(column).to_vec() }
+        Schema { unread: vec!["isFraud".into()], ..Schema::new(Some("key".into()), columns.map(column).to_vec()) }
     }
 
     /// The slow, obvious way: the whole text as a tree, then record by record.
@@ -434,7 +464,22 @@ mod tests {
     }
 
     fn object() -> impl Strategy<Value = String> {
-        let keys = ["amt", "card", "results", "\\u00e9\\\"", "key", "other", CORRELATION_ID, "__ow_path"];
+        let keys = [
+            "amt",
+            "card",
+            "results",
+            "records",
+            "\\u00e9\\\"",
+            "key",
+            "other",
+            "more",
+            CORRELATION_ID,
+            "__ow_path",
+            "id_01",
+            "id-01",
+            "id-02",
+            "isFraud",
+        ];
         let entry = (prop::sample::select(keys.to_vec()), value());
         prop::collection::vec(entry, 0..7).prop_map(|entries| {
             let entries: Vec<String> = entries.iter().map(|(key, value)| format!("\"{key}\" : {value}")).collect();
@@ -445,9 +490,10 @@ mod tests {
     proptest! {
         #[test]
         fn the_fast_way_reads_what_the_obvious_way_reads(
-            objects in prop::collection::vec(object(), 1..4), shape in 0..4, cut in 0..400usize,
+            objects in prop::collection::vec(object(), 1..4), shape in 0..4, cut in 0..400usize, others in 0..3usize,
         ) {
-            let schema = schema();
+            let others = [UnknownKeys::Ignore, UnknownKeys::Count, UnknownKeys::Refuse][others];
+            let schema = Schema { unknown_keys: others, ..schema() };
             let list = objects.join(",");
             let mut text = match shape {
                 0 => objects[0].clone(),

@@ -7,6 +7,7 @@ pub mod schema;
 pub mod reasons;
 pub mod record;
 pub mod table;
+pub mod features;
 pub mod matrix;
 pub mod packed;
 pub mod preprocessor;

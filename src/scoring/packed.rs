@@ -197,6 +197,11 @@ impl Packed {
         self.n_bytes() / self.encoding.width()
     }
 
+    /// Whether both are the same column in the same place.
+    pub fn shares_bytes(&self, other: &Packed) -> bool {
+        Arc::ptr_eq(&self.bytes, &other.bytes)
+    }
+
     pub fn number(&self, row: usize) -> f64 {
         self.encoding.decode(self.item(row))
     }

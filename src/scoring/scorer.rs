@@ -13,6 +13,7 @@ use super::error::ScoringError;
 use super::input::Names;
 use super::matrix::FeatureMatrix;
 use super::model::{Classifier, Model};
+use super::preprocessor::{FrozenColumn, Plan, Unusual};
 use super::reasons::{Reason, raising};
 use super::record::{Record, Value, brief};
 
@@ -21,6 +22,9 @@ use super::record::{Record, Value, brief};
 pub struct Transformed {
     pub id: Json,
     pub features: Map<String, Json>,
+    /// What the training rows did not hold; absent if there is nothing to say. It goes through all stages.
+    #[serde(default, skip_serializing_if = "Unusual::is_nothing")]
+    pub unusual: Unusual,
     pub bundle: String,
 }
 
@@ -31,7 +35,24 @@ pub struct Encoded {
     /// NaN (a value left missing for a forest) travels as null.
     #[serde(deserialize_with = "read_vector")]
     pub vector: Vec<f32>,
+    #[serde(default, skip_serializing_if = "Unusual::is_nothing")]
+    pub unusual: Unusual,
     pub bundle: String,
+}
+
+/// A record as the model reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PreparedRecord {
+    pub id: Json,
+    pub vector: Vec<f32>,
+    pub unusual: Unusual,
+}
+
+impl PreparedRecord {
+    /// An answer of stage `encode` that was checked.
+    pub fn of(encoded: Encoded) -> PreparedRecord {
+        PreparedRecord { id: encoded.id, vector: encoded.vector, unusual: encoded.unusual }
+    }
 }
 
 /// The answer of stage `predict`.
@@ -44,6 +65,8 @@ pub struct Prediction {
     pub threshold: f32,
     /// `fraudulent` or `authorised`.
     pub message: String,
+    #[serde(default, skip_serializing_if = "Unusual::is_nothing")]
+    pub unusual: Unusual,
     pub bundle: String,
 }
 
@@ -56,7 +79,7 @@ fn read_vector<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<
 #[derive(Debug, Clone)]
 pub struct Scorer {
     bundle: Bundle,
-    positions: Vec<usize>,
+    plan: Plan,
     names: Names,
     features: Arc<[String]>,
 }
@@ -64,10 +87,10 @@ pub struct Scorer {
 impl Scorer {
     /// Replays the golden records; refuses a bundle that answers anything else than it did when it was frozen.
     pub fn new(bundle: Bundle) -> Result<Scorer, ScoringError> {
-        let positions = bundle.preprocessor.positions(&bundle.manifest.schema)?;
+        let plan = bundle.preprocessor.plan(&bundle.manifest.schema)?;
         let names = Names::new(&bundle.manifest.schema);
         let features = bundle.manifest.features[..].into();
-        let scorer = Scorer { bundle, positions, names, features };
+        let scorer = Scorer { bundle, plan, names, features };
         for (at, golden) in scorer.bundle.golden.records.iter().enumerate() {
             let replayed = scorer.golden(golden.record.clone())?;
             if replayed != *golden {
@@ -113,20 +136,22 @@ impl Scorer {
     }
 
     pub fn transform_record(&self, record: Record) -> Transformed {
-        let features = self.bundle.preprocessor.transform(&self.positions, &record);
+        let features = self.bundle.preprocessor.transform(&self.plan, &record);
         let to_json = |value| match value {
             Value::Missing => Json::Null,
             Value::Number(number) => Json::from(number),
             Value::Text(text) => Json::String(text),
         };
-        let named = self.bundle.manifest.features.iter().cloned().zip(features.into_iter().map(to_json));
-        Transformed { id: record.id, features: named.collect(), bundle: self.bundle.manifest.id.clone() }
+        let columns = self.bundle.preprocessor.columns.iter().map(|column| column.name().to_owned());
+        let named = columns.zip(features.into_iter().map(to_json));
+        let unusual = self.bundle.preprocessor.unusual(&self.plan, &record);
+        Transformed { id: record.id, features: named.collect(), unusual, bundle: self.bundle.manifest.id.clone() }
     }
 
     /// Stage 2: label codes and scale.
     pub fn encode(&self, transformed: &Transformed) -> Result<Encoded, ScoringError> {
         self.same_bundle(&transformed.bundle)?;
-        let feature = |name: &String| match transformed.features.get(name) {
+        let feature = |name: &str| match transformed.features.get(name) {
             None => Err(ScoringError::new(format!("feature `{name}` is missing")).field(name)),
             Some(Json::Null) => Ok(Value::Missing),
             Some(Json::String(text)) => Ok(Value::Text(text.clone())),
@@ -136,15 +161,17 @@ impl Scorer {
                 Err(ScoringError::new(message).field(name))
             }
         };
-        let features = self.bundle.manifest.features.iter().map(feature).collect::<Result<Vec<_>, _>>()?;
-        let vector = self.bundle.preprocessor.encode(&features)?;
-        Ok(Encoded { id: transformed.id.clone(), vector, bundle: self.bundle.manifest.id.clone() })
+        let columns = self.bundle.preprocessor.columns.iter().map(FrozenColumn::name);
+        let features = columns.map(feature).collect::<Result<Vec<_>, _>>()?;
+        let vector = self.bundle.preprocessor.encode(&self.plan, &features)?;
+        let (id, unusual) = (transformed.id.clone(), transformed.unusual.clone());
+        Ok(Encoded { id, vector, unusual, bundle: self.bundle.manifest.id.clone() })
     }
 
     /// Stage 3: model, calibration, threshold.
     pub fn predict(&self, encoded: &Encoded) -> Result<Prediction, ScoringError> {
         self.check_vector(encoded)?;
-        self.decide_one(encoded.id.clone(), &encoded.vector)
+        self.decide_one(&PreparedRecord::of(encoded.clone()))
     }
 
     /// Whether the model can read a vector that came from outside.
@@ -166,28 +193,29 @@ impl Scorer {
 
     /// All three stages at once.
     pub fn pipeline(&self, object: &Map<String, Json>) -> Result<Prediction, ScoringError> {
-        let record = Record::from_json(&self.bundle.manifest.schema, object)?;
-        let vector = self.vector(&record)?;
-        self.decide_one(record.id, &vector)
-    }
-
-    /// Answers one prepared row.
-    pub fn decide_one(&self, id: Json, vector: &[f32]) -> Result<Prediction, ScoringError> {
-        self.decide(id, self.bundle.model.score_row(vector))
+        self.decide_one(&self.prepare(Record::from_json(&self.bundle.manifest.schema, object)?)?)
     }
 
     /// Transform and encode without the JSON between them.
-    pub fn vector(&self, record: &Record) -> Result<Vec<f32>, ScoringError> {
-        self.bundle.preprocessor.encode(&self.bundle.preprocessor.transform(&self.positions, record))
+    pub fn prepare(&self, record: Record) -> Result<PreparedRecord, ScoringError> {
+        let preprocessor = &self.bundle.preprocessor;
+        let vector = preprocessor.encode(&self.plan, &preprocessor.transform(&self.plan, &record))?;
+        Ok(PreparedRecord { vector, unusual: preprocessor.unusual(&self.plan, &record), id: record.id })
     }
 
-    /// Answers prepared rows, one after another in `values`, with the bits that each has alone.
-    pub fn decide_all(&self, ids: Vec<Json>, values: Vec<f32>) -> Vec<Result<Prediction, ScoringError>> {
-        if ids.is_empty() {
+    /// Answers one prepared record.
+    pub fn decide_one(&self, prepared: &PreparedRecord) -> Result<Prediction, ScoringError> {
+        self.decide(prepared, self.bundle.model.score_row(&prepared.vector))
+    }
+
+    /// Answers prepared records together, with the bits that each has alone.
+    pub fn decide_all(&self, prepared: &[&PreparedRecord]) -> Vec<Result<Prediction, ScoringError>> {
+        if prepared.is_empty() {
             return Vec::new();
         }
+        let values = prepared.iter().flat_map(|prepared| &prepared.vector).copied().collect();
         let scores = self.bundle.model.score(&FeatureMatrix::new(Arc::clone(&self.features), values));
-        ids.into_iter().zip(scores).map(|(id, raw)| self.decide(id, raw)).collect()
+        prepared.iter().zip(scores).map(|(prepared, raw)| self.decide(prepared, raw)).collect()
     }
 
     /// Up to `n` features that raised the raw score of a prepared row most, by path attribution; forests only.
@@ -212,7 +240,7 @@ impl Scorer {
     }
 
     /// A score that is no number (huge values overflow in a network) is an error; JSON would turn it into null.
-    fn decide(&self, id: Json, raw: f32) -> Result<Prediction, ScoringError> {
+    fn decide(&self, prepared: &PreparedRecord, raw: f32) -> Result<Prediction, ScoringError> {
         if !raw.is_finite() {
             return Err(ScoringError::new("the numbers of the record overflow in the model"));
         }
@@ -220,7 +248,8 @@ impl Scorer {
         let is_fraud = self.is_fraud(score);
         let message = if is_fraud { "fraudulent" } else { "authorised" };
         let (threshold, bundle) = (self.bundle.manifest.threshold, self.bundle.manifest.id.clone());
-        Ok(Prediction { id, score, is_fraud, threshold, message: message.into(), bundle })
+        let (id, unusual) = (prepared.id.clone(), prepared.unusual.clone());
+        Ok(Prediction { id, score, is_fraud, threshold, message: message.into(), unusual, bundle })
     }
 
     fn same_bundle(&self, other: &str) -> Result<(), ScoringError> {

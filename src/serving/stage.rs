@@ -14,8 +14,7 @@ use serde_json::value::RawValue;
 use super::web::Web;
 use crate::scoring::error::ScoringError;
 use crate::scoring::input::Records;
-use crate::scoring::record::Record;
-use crate::scoring::scorer::{Encoded, Prediction, Scorer};
+use crate::scoring::scorer::{Encoded, Prediction, PreparedRecord, Scorer};
 pub use crate::scoring::stage::Stage;
 
 /// OpenWhisk cuts longer results off and hands the torso to the caller.
@@ -96,17 +95,15 @@ impl Stage {
                 writer.batch(records, |writer, record| writer.prepared(&scorer.transform_record(record?)))
             }
             (_, Records::One(record)) => {
-                let record = record?;
-                let vector = scorer.vector(&record)?;
-                writer.scored(scorer, scorer.decide_one(record.id, &vector), &vector)
+                let prepared = scorer.prepare(record?)?;
+                writer.scored(scorer, scorer.decide_one(&prepared), &prepared.vector)
             }
             (_, Records::Batch(records)) => {
-                let prepare = |record: Result<Record, ScoringError>| {
-                    let record = record?;
-                    let vector = scorer.vector(&record)?;
-                    Ok::<_, Failure>((record.id, vector))
-                };
-                writer.scored_batch(scorer, records.into_iter().map(|record| Item::of(prepare(record))).collect())
+                let items = records.into_iter().map(|record| match record {
+                    Ok(record) => Item::of(scorer.prepare(record).map_err(Failure::from)),
+                    Err(error) => Item::Refused(error.into()),
+                });
+                writer.scored_batch(scorer, items.collect())
             }
         }
     }
@@ -115,10 +112,10 @@ impl Stage {
     fn answer_stage(self, scorer: &Scorer, value: &str, writer: &mut Writer) -> Result<(), Failure> {
         let Envelope { list, correlation_id } = envelope(value)?;
         writer.correlation_id = correlation_id.or(writer.correlation_id.take());
-        let vector = |record: &str| {
+        let prepared = |record: &str| {
             let encoded: Encoded = typed(self, record)?;
             scorer.check_vector(&encoded)?;
-            Ok::<_, Failure>((encoded.id, encoded.vector))
+            Ok::<_, Failure>(PreparedRecord::of(encoded))
         };
         match (self, list) {
             (Stage::Encode, None) => writer.prepared(&scorer.encode(&typed(self, value)?)?),
@@ -130,14 +127,14 @@ impl Stage {
                 })
             }
             (_, None) => {
-                let (id, vector) = vector(value)?;
-                writer.scored(scorer, scorer.decide_one(id, &vector), &vector)
+                let prepared = prepared(value)?;
+                writer.scored(scorer, scorer.decide_one(&prepared), &prepared.vector)
             }
             (_, Some(records)) => {
                 let records = records.into_iter().map(RawValue::get);
                 let item = |record| match failed_before(record) {
                     true => Item::PassedOn(record),
-                    false => Item::of(vector(record)),
+                    false => Item::of(prepared(record)),
                 };
                 writer.scored_batch(scorer, records.map(item).collect())
             }
@@ -150,12 +147,12 @@ enum Item<'a> {
     /// Refused by an earlier stage.
     PassedOn(&'a str),
     Refused(Failure),
-    Ready(Json, Vec<f32>),
+    Ready(PreparedRecord),
 }
 
 impl<'a> Item<'a> {
-    fn of(prepared: Result<(Json, Vec<f32>), Failure>) -> Item<'a> {
-        prepared.map_or_else(Item::Refused, |(id, vector)| Item::Ready(id, vector))
+    fn of(prepared: Result<PreparedRecord, Failure>) -> Item<'a> {
+        prepared.map_or_else(Item::Refused, Item::Ready)
     }
 }
 
@@ -223,20 +220,15 @@ impl Writer {
     }
 
     /// Scores all that can be scored together, which is faster and gives the same bits.
-    fn scored_batch(&mut self, scorer: &Scorer, mut items: Vec<Item>) -> Result<(), Failure> {
-        let (mut ids, mut values) = (Vec::new(), Vec::new());
-        for item in &mut items {
-            if let Item::Ready(id, vector) = item {
-                ids.push(id.take());
-                values.extend_from_slice(vector);
-            }
-        }
-        let mut predictions = scorer.decide_all(ids, values).into_iter();
+    fn scored_batch(&mut self, scorer: &Scorer, items: Vec<Item>) -> Result<(), Failure> {
+        let ready =
+            items.iter().filter_map(|item| if let Item::Ready(prepared) = item { Some(prepared) } else { None });
+        let mut predictions = scorer.decide_all(&ready.collect::<Vec<_>>()).into_iter();
         self.batch(items, |writer, item| match item {
             Item::PassedOn(record) => writer.passed_on(record),
             Item::Refused(failure) => Err(failure),
-            Item::Ready(_, vector) => match predictions.next() {
-                Some(prediction) => writer.scored(scorer, prediction, &vector),
+            Item::Ready(prepared) => match predictions.next() {
+                Some(prediction) => writer.scored(scorer, prediction, &prepared.vector),
                 None => Err(Failure::of(500, "a prediction is missing, which is a bug")),
             },
         })

@@ -116,16 +116,20 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
         "format": 1,
         "version": env!("CARGO_PKG_VERSION"),
         "code": env!("FRAUDML_CODE"),
-        // The network's bits follow the processor's features; a store shared by machines must not mix them.
-        "cpu": matches!(model.model, ModelConfig::Mlp(_)).then(cpu_features),
+        // The bits of a network, and of products of columns, follow the processor's features; a store shared by machines
+        // must not mix them.
+        "cpu": (matches!(model.model, ModelConfig::Mlp(_)) || config.preprocess.multiplies()).then(cpu_features),
         "data": data.fingerprints.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
         "joins": config.data.tables.iter().map(|table| &table.join).collect::<Vec<_>>(),
         "target": config.data.target,
         "id": config.data.id,
         "time": config.data.time,
         "schema": data.schema,
-        "split": { "protocol": split.protocol, "test_share": config.split.test_share, "folds": config.split.folds },
+        "split": { "protocol": split.protocol, "test_share": config.split.test_share, "folds": config.split.folds,
+            "keep_groups": config.split.keep_groups, "gap": config.split.gap },
         "part": part.to_string(),
+        "roles": config.data.columns,
+        "features": config.features,
         "preprocess": config.preprocess,
         "case": case,
         "model": model,
@@ -209,7 +213,7 @@ impl PartOfGrid<'_> {
         let (train, held_out) = self.split.rows(self.part);
         let apart = aside.map(|share| set_aside(self.split.protocol, train, share, self.seed())).transpose()?;
         let (train, watched) = apart.as_ref().map_or((train, None), |(train, watched)| (train, Some(watched)));
-        let prepared = prepare(&self.config.preprocess, train, held_out, self.storage)?;
+        let prepared = prepare(&self.config.recipe(), train, held_out, self.storage, self.seed())?;
         let watched = watched.map(|rows| prepared.watched(rows)).transpose()?;
         let of_part = cases.iter().map(|case| case.case.clone()).collect();
         let mut shared = Shared::new(&prepared.train, self.seed(), of_part);

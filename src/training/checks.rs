@@ -167,7 +167,7 @@ impl Need {
     fn of(config: &Config, data: &ReadData, splits: &[Split]) -> Need {
         let (n_rows, table) = (data.dataset.n_rows() as f64, &data.dataset.table);
         let largest = splits.iter().map(|split| split.train.n_rows()).max().unwrap_or_default() as f64;
-        let n_features = table.n_columns() as f64;
+        let n_features = (table.n_columns() + config.features.len()) as f64;
         let synthetic = |case: &NamedCase| case.case.smote().map(|smote| smote.target.n_minority(largest as usize));
         let enlarged = |case: &NamedCase| synthetic(case).map_or(0.0, |n| largest + n as f64);
         let smote = config.imbalance.iter().map(enlarged).fold(0.0, f64::max);
@@ -180,7 +180,9 @@ impl Need {
         Need {
             spillable: table.n_bytes() as f64 + 2.0 * n_features * bins.len() as f64 * (largest + smote),
             // SMOTE holds the enlarged matrix beside the one it is made of.
-            always: BYTES_PER_ROW * n_rows + 4.0 * n_features * (matrix + smote),
+            // Derived columns stand twice: as training rows see them, and as all others do.
+            always: (BYTES_PER_ROW + 16.0 * config.features.len() as f64) * n_rows
+                + 4.0 * n_features * (matrix + smote),
             matrices: matrix > 0.0,
         }
     }

@@ -10,7 +10,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::scoring::calibration::Method;
 use crate::scoring::model::ModelKind;
-use crate::scoring::preprocessor::TextCase;
+use crate::scoring::schema::UnknownKeys;
+
+mod recipe;
+
+pub use recipe::{
+    Components, ConfigPlace, EncodeConfig, FeatureConfig, Figure, ImputeCategorical, ImputeNumeric, Make,
+    PreprocessConfig, Recipe, Reduce, ScaleKind, matches, named,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Config {
@@ -18,6 +25,8 @@ pub struct Config {
     pub seed: u64,
     pub data: DataConfig,
     pub split: SplitConfig,
+    /// In the order of the config; names are unique.
+    pub features: Vec<FeatureConfig>,
     pub preprocess: PreprocessConfig,
     /// In the order of the config; names are unique.
     pub imbalance: Vec<NamedCase>,
@@ -32,6 +41,10 @@ pub struct Config {
 }
 
 impl Config {
+    pub fn recipe(&self) -> Recipe<'_> {
+        Recipe { data: &self.data, features: &self.features, preprocess: &self.preprocess }
+    }
+
     /// Trains every network on this device.
     pub fn train_on(&mut self, device: Device) {
         for named in &mut self.models {
@@ -51,8 +64,28 @@ pub struct DataConfig {
     pub time: Option<String>,
     pub amount: Option<String>,
     pub group: Option<String>,
+    /// Whether columns that the config names may be absent; what is made of them is left out then.
+    pub missing_columns: MissingColumns,
+    /// What scoring does with keys that the files do not have.
+    pub unknown_keys: UnknownKeys,
     /// Declared roles by name or pattern with one `*`, in the order of the config.
     pub columns: Vec<(String, ColumnRole)>,
+}
+
+impl DataConfig {
+    /// The role declared for a column: exact name before pattern, later pattern before earlier.
+    pub fn role(&self, name: &str) -> Option<ColumnRole> {
+        let exact = self.columns.iter().rev().find(|(pattern, _)| pattern == name);
+        let by_pattern = || self.columns.iter().rev().find(|(pattern, _)| matches(pattern, name));
+        exact.or_else(by_pattern).map(|(_, role)| *role)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingColumns {
+    Refuse,
+    Allow,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -74,6 +107,8 @@ pub struct Target {
 pub enum ColumnRole {
     Numeric,
     Categorical,
+    /// Read for derived columns alone.
+    Input,
     Drop,
 }
 
@@ -100,32 +135,10 @@ pub struct SplitConfig {
     /// At least 2.
     pub folds: usize,
     pub protocols: Vec<Protocol>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct PreprocessConfig {
-    /// Columns missing in a larger share of the fold's training rows are dropped; `None` keeps all.
-    pub missing_above: Option<f64>,
-    pub drop_constant: bool,
-    pub impute_numeric: ImputeNumeric,
-    pub text_case: TextCase,
-    pub scale: ScaleKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImputeNumeric {
-    Median,
-    Mean,
-    /// Missing values go to the model: forests only.
-    None,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ScaleKind {
-    Standard,
-    None,
+    /// The column whose groups stay together, under `random`: `data.group`.
+    pub keep_groups: Option<String>,
+    /// Seconds between the last row fitted on and the first held out, under `temporal`.
+    pub gap: f64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

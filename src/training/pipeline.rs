@@ -9,7 +9,7 @@ use super::cells::{fit_all, plan};
 use super::config::{Config, NamedModel};
 use super::error::{Error, Result};
 use super::evaluate::{Permuting, permutation_importance};
-use super::explore::{self, Eda};
+use super::explore::{self, Detail, Eda};
 use super::mapped::Storage;
 use super::outcome::{Outcome, PERMUTATION_FILE, assemble};
 use super::progress::Progress;
@@ -37,7 +37,7 @@ pub struct Trained {
 pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
     let store = open_outputs(config)?;
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
-    let data = read::read(&config.data, &storage, progress)?;
+    let data = read::read(&config.recipe(), &storage, progress)?;
     let splits = split_all(config, &data)?;
     checks::before_fitting(config, &data, &splits, &store, progress)?;
     let mut run = Run::open(config, &data)?;
@@ -65,19 +65,21 @@ pub fn evaluate(run: &Run) -> Result<(PathBuf, RunReport)> {
     Ok((write_report(run, &outcome, None)?, outcome.report))
 }
 
-/// Reads and profiles the data alone; writes `eda.json` where `train` would.
-pub fn explore(config: &Config, progress: &dyn Progress) -> Result<(PathBuf, Eda)> {
-    let data = read::read(&config.data, &Storage::in_memory(), progress)?;
-    let eda = explore::explore(&data.dataset);
-    let path = config.output.reports.join(run_id(config, &data)).join("eda.json");
-    write_atomic(&path, &to_json(&eda))?;
-    Ok((path, eda))
+/// Reads and profiles the data alone; writes `eda.json` and `eda.html` where `train` writes the former.
+pub fn explore(config: &Config, progress: &dyn Progress) -> Result<(PathBuf, Detail)> {
+    let data = read::read(&config.recipe(), &Storage::in_memory(), progress)?;
+    let detail = explore::detail(&data.dataset)?;
+    let folder = config.output.reports.join(run_id(config, &data));
+    write_atomic(&folder.join("eda.json"), &to_json(&detail))?;
+    let path = folder.join("eda.html");
+    write_atomic(&path, report::eda_html(&config.name, &detail).as_bytes())?;
+    Ok((path, detail))
 }
 
 /// Applies one case to the training rows of one part; fits nothing.
 pub fn resample(config: &Config, wanted: &Wanted, progress: &dyn Progress) -> Result<ResampledRows> {
     wanted.case(config)?;
-    let data = read::read(&config.data, &Storage::in_memory(), progress)?;
+    let data = read::read(&config.recipe(), &Storage::in_memory(), progress)?;
     let splits = split_all(config, &data)?;
     ResampledRows::new(config, &data, &splits, wanted, progress)
 }

@@ -1,16 +1,21 @@
 //! Prepare: a preprocessor is fitted on training rows and bound to the columns of both sides of a part.
 //!
-//! No value is computed yet: learners ask for columns, bins or a matrix, and rows are scored in blocks that come and go.
+//! No value of a raw column is computed yet: learners ask for columns, bins or a matrix, and rows are scored in blocks that
+//! come and go. Derived columns and components stand computed, as training rows see them and as all others do.
 
 use std::sync::Arc;
 
-use super::config::PreprocessConfig;
+use super::config::{ForestConfig, Recipe};
 use super::error::Result;
-use super::fit::preprocessor::fit;
+use super::fit::forest::{SplitKind, grow};
+use super::fit::preprocessor::{Fit, fit, keep_needed_features};
+use super::fit::selection::bind;
 use super::mapped::Storage;
 use super::rows::{HeldOutRows, TrainRows, TrainingSet, Watched, WatchedRows};
+use super::seed::Seed;
 use crate::scoring::matrix::FeatureMatrix;
-use crate::scoring::preprocessor::{PreparedColumns, Preprocessor};
+use crate::scoring::preprocessor::{DroppedColumn, FrozenColumn, PreparedColumns, Preprocessor};
+use crate::scoring::table::Table;
 
 /// One part of a split, prepared: only `train` can be learned from.
 #[derive(Debug)]
@@ -19,6 +24,8 @@ pub struct Prepared {
     /// The original training rows, each once, with weight 1.
     pub train: TrainingSet,
     pub held_out: HeldOutMatrix,
+    /// Derived columns as all but training rows see them.
+    derived: Table,
 }
 
 /// Prepared rows that may only be scored and measured.
@@ -44,29 +51,63 @@ impl HeldOutMatrix {
 impl Prepared {
     /// Rows that early stopping watches, prepared as all others.
     pub fn watched(&self, rows: &WatchedRows) -> Result<Arc<Watched>> {
-        let matrix = self.preprocessor.bind(rows.table())?.matrix(rows.rows());
+        let matrix = bind(&self.preprocessor, rows.table(), &self.derived)?.matrix(rows.rows());
         Ok(Arc::new(Watched { matrix, labels: rows.labels() }))
     }
 }
 
-/// Fits on `train` alone.
+/// Fits on `train` alone; `seed` is that of the part.
 pub fn prepare(
-    config: &PreprocessConfig,
+    recipe: &Recipe,
     train: &TrainRows,
     held_out: &HeldOutRows,
     storage: &Storage,
+    seed: Seed,
 ) -> Result<Prepared> {
-    let preprocessor = fit(config, train)?;
-    let columns = preprocessor.bind(train.table())?;
+    let mut fitted = fit(recipe, train, seed)?;
+    if let Some(most) = recipe.preprocess.most_important {
+        keep_most_important(&mut fitted, train, storage, seed, most)?;
+    }
+    let Fit { preprocessor, derived, learned_from } = fitted;
+    let columns = bind(&preprocessor, train.table(), &learned_from)?;
+    // Views of one dataset: the columns of its rows are the same for all, where training rows see no other values.
+    let of_others = bind(&preprocessor, held_out.table(), &derived)?;
     Ok(Prepared {
         train: TrainingSet::of_columns(columns, train, storage),
-        held_out: HeldOutMatrix {
-            columns: preprocessor.bind(held_out.table())?,
-            rows: held_out.clone(),
-            labels: held_out.labels(),
-        },
+        held_out: HeldOutMatrix { columns: of_others, rows: held_out.clone(), labels: held_out.labels() },
         preprocessor,
+        derived,
     })
+}
+
+/// The forest that judges features: shallow trees, for it ranks what tells most, and is not kept.
+const JUDGE: ForestConfig =
+    ForestConfig { trees: 50, max_depth: Some(12), min_samples_leaf: 5, bins: 63, ..ForestConfig::RANDOM_FOREST };
+
+/// Drops all columns but those of the `most` features by decrease of impurity on these training rows. Components of a
+/// projection stay or go as one.
+fn keep_most_important(fitted: &mut Fit, train: &TrainRows, storage: &Storage, seed: Seed, most: usize) -> Result<()> {
+    let columns = bind(&fitted.preprocessor, train.table(), &fitted.learned_from)?;
+    let names = columns.names().clone();
+    let set = TrainingSet::of_columns(columns, train, storage);
+    let seed = seed.derive("importance", 0);
+    let shares = grow(&JUDGE, SplitKind::Best, &set, seed, &super::progress::Silent)?.impurity_importance;
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]).then(a.cmp(&b)));
+    let kept: std::collections::BTreeSet<&str> = order.iter().take(most).map(|&at| names[at].as_str()).collect();
+    let preprocessor = &mut fitted.preprocessor;
+    preprocessor.reduce.retain(|projection| projection.outputs().any(|name| kept.contains(name.as_str())));
+    let projected: Vec<String> = preprocessor.reduce.iter().flat_map(|projection| projection.inputs.clone()).collect();
+    let stays = |column: &FrozenColumn| {
+        column.outputs().iter().any(|name| kept.contains(name.as_str()) || projected.contains(name))
+    };
+    let (columns, gone): (Vec<_>, Vec<_>) = std::mem::take(&mut preprocessor.columns).into_iter().partition(stays);
+    preprocessor.columns = columns;
+    let reason = format!("not among the {most} most important");
+    let dropped = gone.into_iter().map(|column| DroppedColumn { name: column.name().into(), reason: reason.clone() });
+    preprocessor.dropped.extend(dropped);
+    keep_needed_features(preprocessor);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -76,7 +117,7 @@ mod tests {
     use crate::scoring::model::logistic::Logistic;
     use crate::scoring::preprocessor::TextCase;
     use crate::scoring::table::{Cells, Table};
-    use crate::training::config::{ImputeNumeric, ScaleKind};
+    use crate::training::config::{DataConfig, ImputeNumeric, PreprocessConfig};
     use crate::training::fit::forest::BinnedMatrix;
     use crate::training::fit::{score_parallel, score_set};
     use crate::training::rows::Dataset;
@@ -101,15 +142,16 @@ mod tests {
         let (train, held_out) = (TrainRows::new(dataset.clone(), train), HeldOutRows::new(dataset, held_out));
         let config = PreprocessConfig {
             missing_above: None,
-            drop_constant: true,
             impute_numeric: ImputeNumeric::None,
             text_case: TextCase::Keep,
-            scale: ScaleKind::Standard,
+            ..PreprocessConfig::USUAL
         };
+        let data = DataConfig::of_target("y");
+        let recipe = Recipe { data: &data, features: &[], preprocess: &config };
         let folder = tempfile::tempdir().unwrap();
         let storage = Storage::new(Some(0), folder.path());
-        let Prepared { train: set, held_out: out, preprocessor } =
-            prepare(&config, &train, &held_out, &storage).unwrap();
+        let Prepared { train: set, held_out: out, preprocessor, .. } =
+            prepare(&recipe, &train, &held_out, &storage, Seed::new(1)).unwrap();
 
         let binned = set.binned(100).unwrap();
         assert!(Arc::ptr_eq(&binned, &set.with_entries(vec![1], vec![0], vec![1.0]).binned(100).unwrap()), "bins once");
@@ -127,7 +169,7 @@ mod tests {
         for feature in 0..3 {
             assert_eq!(set.is_nominal(feature), of_matrix.is_nominal(feature));
             assert_eq!(binned.bins(feature), of_matrix.binned(100).unwrap().bins(feature));
-            let codes = |binned: &BinnedMatrix| binned.by_column().column(feature)[..binned.n_rows()].to_vec();
+            let codes = |binned: &BinnedMatrix| binned.column(feature).to_vec();
             assert_eq!(codes(&binned), codes(&of_matrix.binned(100).unwrap()));
         }
     }

@@ -113,8 +113,8 @@ impl ResampledRows {
         if work.seconds > 10.0 {
             progress.say(&format!("about {:.0} seconds and {:.1} GB beside the data", work.seconds, work.bytes / 1e9));
         }
-        let before = prepare(&config.preprocess, train, held_out, &Storage::in_memory())?.train;
         let seed = part.seed(split.protocol, Seed::new(config.seed));
+        let before = prepare(&config.recipe(), train, held_out, &Storage::in_memory(), seed)?.train;
         let resampled = resample(&case.case, &mut Shared::new(&before, seed, vec![case.case.clone()]), progress)?;
         Ok(ResampledRows {
             resampled,

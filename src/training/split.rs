@@ -4,6 +4,12 @@
 //! the last share is the test, its boundary moved so that equal times stay in train; k + 1 equal blocks of train, fold
 //! i fits on blocks 1..=i and validates on block i + 1. Rows of train are sorted by index under `random` and by time
 //! under `temporal`, so nothing depends on how they were drawn.
+//!
+//! With `keep_groups`, `random` deals out groups instead of rows. Under `temporal` time decides alone: a card stands on
+//! both sides of a boundary, as it will in production. A `gap` takes the rows fitted on that lie less than so many seconds
+//! before the first row held out; they are in no part.
+
+mod groups;
 
 use std::sync::Arc;
 
@@ -83,8 +89,16 @@ impl Split {
                 assignment[row as usize] = fold_idx as u32;
             }
         }
+        const GAP: u32 = u32::MAX - 2;
+        let mut is_train = vec![false; assignment.len()];
+        self.train.rows().iter().for_each(|&row| is_train[row as usize] = true);
+        let unused = |at: &usize| !is_train[*at] && assignment[*at] == NO_FOLD;
+        for row in (0..assignment.len()).filter(unused).collect::<Vec<_>>() {
+            assignment[row] = GAP;
+        }
         assignment.into_iter().map(|fold| match fold {
             TEST => ("test", None),
+            GAP => ("gap", None),
             NO_FOLD => ("train", None),
             fold => ("train", Some(fold as usize)),
         })
@@ -155,6 +169,45 @@ type Assigned = (Rows, Rows, Vec<(Rows, Rows)>);
 
 fn random(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Assigned> {
     // 0..folds: the fold that holds the row out; folds: test.
+    let assigned = match &config.keep_groups {
+        Some(column) => groups_apart(dataset, config, column, seed)?,
+        None => rows_apart(dataset, config, seed)?,
+    };
+    let rows_where = |keep: &dyn Fn(usize) -> bool| -> Rows {
+        (0..dataset.n_rows() as u32).filter(|&row| keep(assigned[row as usize])).collect()
+    };
+    let fold = |fold_idx: usize| {
+        (rows_where(&|part| part != fold_idx && part != config.folds), rows_where(&|part| part == fold_idx))
+    };
+    let folds = (0..config.folds).map(fold).collect();
+    Ok((rows_where(&|part| part != config.folds), rows_where(&|part| part == config.folds), folds))
+}
+
+/// Whole groups, dealt out so that every part has its share of rows and of positives.
+fn groups_apart(dataset: &Dataset, config: &SplitConfig, column: &str, seed: Seed) -> Result<Vec<usize>> {
+    let Some(cells) = dataset.table.column(column) else {
+        let message = format!("`split.keep_groups`: the group column `{column}` is not among the columns read");
+        return Err(Error::permanent(message).hint("a group is a column that is read: not the id, not dropped"));
+    };
+    let groups = groups::of_column(cells.packed());
+    let of_fold = (1.0 - config.test_share) / config.folds as f64;
+    let shares: Vec<f64> = std::iter::repeat_n(of_fold, config.folds).chain([config.test_share]).collect();
+    let assigned = groups::assign(&dataset.labels, &groups, &shares, seed.derive("groups", 0));
+    for part in 0..=config.folds {
+        let of_part = || assigned.iter().zip(&dataset.labels).filter(|(of, _)| **of == part);
+        let (n_rows, n_positives) = (of_part().count(), of_part().filter(|(_, label)| **label == 1).count());
+        if n_positives == 0 || n_positives == n_rows {
+            let name = if part == config.folds { "the test set".to_owned() } else { format!("fold {part}") };
+            return Err(Error::permanent(format!(
+                "`split.keep_groups`: expected both classes in {name}, found {n_positives} positive of {n_rows} rows"
+            ))
+            .hint("the groups are too few or too large: use fewer folds (`split.folds`), or another group"));
+        }
+    }
+    Ok(assigned)
+}
+
+fn rows_apart(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Vec<usize>> {
     let mut assigned = vec![0usize; dataset.n_rows()];
     for class in [0u8, 1] {
         let mut rows: Rows =
@@ -175,14 +228,7 @@ fn random(dataset: &Dataset, config: &SplitConfig, seed: Seed) -> Result<Assigne
             assigned[row as usize] = if at < n_test { config.folds } else { (at - n_test) % config.folds };
         }
     }
-    let rows_where = |keep: &dyn Fn(usize) -> bool| -> Rows {
-        (0..dataset.n_rows() as u32).filter(|&row| keep(assigned[row as usize])).collect()
-    };
-    let fold = |fold_idx: usize| {
-        (rows_where(&|part| part != fold_idx && part != config.folds), rows_where(&|part| part == fold_idx))
-    };
-    let folds = (0..config.folds).map(fold).collect();
-    Ok((rows_where(&|part| part != config.folds), rows_where(&|part| part == config.folds), folds))
+    Ok(assigned)
 }
 
 /// The smallest class that leaves one row for the test and one for every fold.
@@ -225,8 +271,22 @@ fn temporal(dataset: &Dataset, config: &SplitConfig) -> Result<Assigned> {
             .hint("use fewer folds (`split.folds`), or leave out protocol `temporal`"));
         }
     }
-    let folds = (1..n_blocks).map(|at| (order[..block(at).start].to_vec(), order[block(at)].to_vec())).collect();
-    Ok((order[..n_train].to_vec(), order[n_train..].to_vec(), folds))
+    let fitted = |end: usize| -> Result<Rows> {
+        let kept: Rows =
+            order[..end].iter().copied().filter(|&row| times[row as usize] <= time_at(end) - config.gap).collect();
+        let n_positives = kept.iter().filter(|&&row| dataset.labels[row as usize] == 1).count();
+        match config.gap > 0.0 && (n_positives == 0 || n_positives == kept.len()) {
+            true => Err(Error::permanent(format!(
+                "`split.gap`: expected both classes before the gap, found {n_positives} positive of {} rows",
+                kept.len()
+            ))
+            .hint("use a smaller gap, or fewer folds (`split.folds`)")),
+            false => Ok(kept),
+        }
+    };
+    let fold = |at: usize| Ok((fitted(block(at).start)?, order[block(at)].to_vec()));
+    let folds = (1..n_blocks).map(fold).collect::<Result<_>>()?;
+    Ok((fitted(n_train)?, order[n_train..].to_vec(), folds))
 }
 
 #[cfg(test)]
@@ -243,7 +303,13 @@ mod tests {
     }
 
     fn config(folds: usize) -> SplitConfig {
-        SplitConfig { test_share: 0.2, folds, protocols: vec![Protocol::Random, Protocol::Temporal] }
+        SplitConfig {
+            test_share: 0.2,
+            folds,
+            protocols: vec![Protocol::Random, Protocol::Temporal],
+            keep_groups: None,
+            gap: 0.0,
+        }
     }
 
     #[test]

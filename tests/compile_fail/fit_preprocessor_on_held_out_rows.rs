@@ -1,8 +1,9 @@
 // error: expected `&TrainRows`, found `&HeldOutRows`
-use fraudml::training::config::PreprocessConfig;
+use fraudml::training::config::Recipe;
 use fraudml::training::fit::preprocessor;
 use fraudml::training::rows::HeldOutRows;
+use fraudml::training::seed::Seed;
 
-pub fn leak(config: &PreprocessConfig, test: &HeldOutRows) {
-    let _ = preprocessor::fit(config, test);
+pub fn leak(recipe: &Recipe, test: &HeldOutRows, seed: Seed) {
+    let _ = preprocessor::fit(recipe, test, seed);
 }

@@ -1,8 +1,9 @@
 // error: expected `&TrainRows`, found `&WatchedRows`
-use fraudml::training::config::PreprocessConfig;
+use fraudml::training::config::Recipe;
 use fraudml::training::fit::preprocessor;
 use fraudml::training::rows::WatchedRows;
+use fraudml::training::seed::Seed;
 
-pub fn leak(config: &PreprocessConfig, watched: &WatchedRows) {
-    let _ = preprocessor::fit(config, watched);
+pub fn leak(recipe: &Recipe, watched: &WatchedRows, seed: Seed) {
+    let _ = preprocessor::fit(recipe, watched, seed);
 }

@@ -1,9 +1,11 @@
 //! The twin of all other cases: the same calls on training rows compile.
 use fraudml::scoring::calibration::{Calibration, Method};
+use fraudml::scoring::preprocessor::TextCase;
 use fraudml::training::calibrate;
 use fraudml::training::config::*;
 use fraudml::training::error::Result;
 use fraudml::training::evaluate::ResamplingReport;
+use fraudml::training::fit::features::Derived;
 use fraudml::training::fit::{Fitted, Learner, preprocessor};
 use fraudml::training::mapped::Storage;
 use fraudml::training::prepare::{Prepared, prepare};
@@ -14,14 +16,15 @@ use fraudml::training::seed::Seed;
 use fraudml::training::select::{OutOfFold, choose_threshold};
 use fraudml::training::split::set_aside;
 
-pub fn prepared(config: &PreprocessConfig, train: &TrainRows, test: &HeldOutRows) -> Result<Prepared> {
-    preprocessor::fit(config, train)?;
-    prepare(config, train, test, &Storage::in_memory())
+pub fn prepared(recipe: &Recipe, train: &TrainRows, test: &HeldOutRows, seed: Seed) -> Result<Prepared> {
+    Derived::new(train, TextCase::Keep, seed);
+    preprocessor::fit(recipe, train, seed)?;
+    prepare(recipe, train, test, &Storage::in_memory(), seed)
 }
 
-pub fn watched(protocol: Protocol, config: &PreprocessConfig, train: &TrainRows, test: &HeldOutRows, seed: Seed) -> Result<()> {
+pub fn watched(protocol: Protocol, recipe: &Recipe, train: &TrainRows, test: &HeldOutRows, seed: Seed) -> Result<()> {
     let (fit, watched) = set_aside(protocol, train, 0.1, seed)?;
-    prepare(config, &fit, test, &Storage::in_memory())?.watched(&watched)?;
+    prepare(recipe, &fit, test, &Storage::in_memory(), seed)?.watched(&watched)?;
     Ok(())
 }
 

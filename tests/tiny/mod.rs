@@ -8,7 +8,7 @@ use fraudml::scoring::bundle::{Bundle, GOLDEN, Golden, MANIFEST, MODEL, Manifest
 use fraudml::scoring::calibration::Calibration;
 use fraudml::scoring::model::mlp::{Dense, Mlp};
 use fraudml::scoring::model::{Model, ModelKind};
-use fraudml::scoring::preprocessor::{Categorical, FrozenColumn, Numeric, Preprocessor, Scale, TextCase};
+use fraudml::scoring::preprocessor::{Categorical, Encode, FrozenColumn, Numeric, Preprocessor, Scale, TextCase};
 use fraudml::scoring::schema::{Column, ColumnKind, Schema};
 use fraudml::scoring::scorer::Scorer;
 use serde_json::{Map, Value as Json, json};
@@ -32,7 +32,7 @@ pub fn records() -> Vec<Map<String, Json>> {
 }
 
 fn numeric(name: &str, fill: f64, center: f64, spread: f64) -> FrozenColumn {
-    FrozenColumn::Numeric(Numeric { name: name.into(), fill: Some(fill), scale: Scale { center, spread } })
+    FrozenColumn::Numeric(Numeric { name: name.into(), fill: Some(fill), scale: Scale { center, spread }, range: None })
 }
 
 fn categorical(name: &str, labels: &[&str], center: f64, spread: f64) -> FrozenColumn {
@@ -42,6 +42,7 @@ fn categorical(name: &str, labels: &[&str], center: f64, spread: f64) -> FrozenC
         fill: "VISA".into(),
         labels,
         scale: Scale { center, spread },
+        encode: Encode::Label,
     })
 }
 
@@ -69,8 +70,14 @@ pub fn files_calibrated(calibration: &Calibration) -> BTreeMap<String, Vec<u8>> 
         numeric("hour", 14.0, 13.7, 7.6),
         categorical("device", &["150", "ANDROID", "IOS", "VISA"], 2.0, 1.0),
     ];
-    let preprocessor =
-        Preprocessor { format: Preprocessor::FORMAT, text_case: TextCase::Upper, columns, dropped: Vec::new() };
+    let preprocessor = Preprocessor {
+        format: Preprocessor::FORMAT,
+        text_case: TextCase::Upper,
+        features: Vec::new(),
+        columns,
+        reduce: Vec::new(),
+        dropped: Vec::new(),
+    };
     let layer = |n_inputs: usize, n_outputs: usize, seed| {
         Dense::new(n_inputs, &weights(n_inputs * n_outputs, seed), &weights(n_outputs, seed + 1))
     };
@@ -92,7 +99,7 @@ pub fn files_calibrated(calibration: &Calibration) -> BTreeMap<String, Vec<u8>> 
             id: String::new(),
             name: "tiny".into(),
             run: "tiny-00000000".into(),
-            schema: Schema { id: Some("TransactionID".into()), columns: Vec::clone(&schema_columns) },
+            schema: Schema::new(Some("TransactionID".into()), Vec::clone(&schema_columns)),
             features: preprocessor.feature_names().to_vec(),
             model: ModelKind::Mlp,
             case: "raw".into(),

@@ -9,9 +9,9 @@ use crate::training::pipeline;
 pub fn run(args: &EdaArgs, context: &Context) -> Result<(), Failure> {
     let loaded = load(&args.config)?;
     let progress = context.progress()?;
-    let (path, eda) = pipeline::explore(&loaded.config, &progress)?;
-    context.printer.document(&eda)?;
-    context.printer.result(&explore::terminal_table(&eda))?;
+    let (path, detail) = pipeline::explore(&loaded.config, &progress)?;
+    context.printer.document(&detail)?;
+    context.printer.result(&explore::terminal_table(&detail.eda))?;
     context.printer.note(&format!("wrote `{}`", path.display()));
     Ok(())
 }

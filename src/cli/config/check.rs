@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::section::{Report, Section};
 use super::values::{Refusal, text, whole};
 use super::yaml::Node;
-use super::{data, imbalance, models, policy, preparation};
-use crate::training::config::{Case, Config, ImputeNumeric, ModelConfig, Protocol};
+use super::{data, features, imbalance, models, policy, preparation};
+use crate::training::config::{Case, Config, ImputeNumeric, ModelConfig, Protocol, Reduce};
 
 /// The config; it may only be used if the report stays empty.
 pub(super) fn config(report: &Report, root: &Node) -> Config {
@@ -15,8 +15,8 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     let seed = root.value("seed", 42, whole(0..=u64::MAX));
     root.only("repeats", "1");
     let data = data::check(root.section("data"));
-    root.only("features", "[]");
-    let split = preparation::split(root.section("split"), data.time.is_some());
+    let features = features::check(&mut root, &data);
+    let split = preparation::split(root.section("split"), &data);
     let preprocess = preparation::preprocess(root.section("preprocess"));
     let imbalance = imbalance::check(&mut root);
     let models = models::check(&mut root);
@@ -38,6 +38,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
         seed,
         data,
         split,
+        features,
         preprocess,
         imbalance,
         models,
@@ -64,6 +65,16 @@ pub(super) fn grid(report: &Report, config: &Config) {
         let message = format!("`none` leaves values missing, which case `{}` can't measure distances with", smote.name);
         let hint = "impute by `median` or `mean`, or leave the case out";
         report.refuse_key("preprocess.impute.numeric", Refusal::new(message).hint(hint));
+    }
+    let projects = config.preprocess.reduce.iter().any(|reduce| matches!(reduce, Reduce::Pca { .. }));
+    if config.preprocess.impute_numeric == ImputeNumeric::None && projects {
+        let message = "`none` leaves values missing, which `preprocess.reduce.pca` can't take";
+        let hint = "impute by `median` or `mean`, or leave `pca` out";
+        report.refuse_key("preprocess.impute.numeric", Refusal::new(message).hint(hint));
+    }
+    if config.preprocess.inconsistent && config.data.time.is_none() {
+        let refusal = Refusal::new("needs `data.time`, which is not there");
+        report.refuse_key("preprocess.drop.inconsistent", refusal.hint("name the time column, or leave it out"));
     }
     out_of_bag(report, config);
 }

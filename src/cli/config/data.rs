@@ -2,15 +2,24 @@
 
 use std::path::PathBuf;
 
-use super::problem::Place;
+use super::problem::{Place, one_of};
 use super::section::Section;
 use super::values::{Read, Refusal, choice, nullable, text};
 use super::yaml::{Node, Value};
 use crate::scoring::record::level;
-use crate::training::config::{ColumnRole, DataConfig, TableSource, Target};
+use crate::scoring::schema::UnknownKeys;
+use crate::training::config::{ColumnRole, DataConfig, MissingColumns, TableSource, Target};
 
-pub(super) const ROLES: [(&str, ColumnRole); 3] =
-    [("numeric", ColumnRole::Numeric), ("categorical", ColumnRole::Categorical), ("drop", ColumnRole::Drop)];
+pub(super) const ROLES: [(&str, ColumnRole); 4] = [
+    ("numeric", ColumnRole::Numeric),
+    ("categorical", ColumnRole::Categorical),
+    ("input", ColumnRole::Input),
+    ("drop", ColumnRole::Drop),
+];
+pub(super) const UNKNOWN: [(&str, UnknownKeys); 3] =
+    [("ignore", UnknownKeys::Ignore), ("count", UnknownKeys::Count), ("refuse", UnknownKeys::Refuse)];
+pub(super) const MISSING: [(&str, MissingColumns); 2] =
+    [("refuse", MissingColumns::Refuse), ("allow", MissingColumns::Allow)];
 
 pub(super) fn check(mut data: Section) -> DataConfig {
     let tables = tables(&mut data);
@@ -20,7 +29,8 @@ pub(super) fn check(mut data: Section) -> DataConfig {
     let time = column(&mut data, "time");
     let amount = column(&mut data, "amount");
     let group = column(&mut data, "group");
-    data.only("missing_columns", "refuse");
+    let missing_columns = data.value("missing_columns", MissingColumns::Refuse, choice(&MISSING, &[]));
+    let unknown_keys = data.value("unknown_keys", UnknownKeys::Ignore, choice(&UNKNOWN, &[]));
     for (key, name) in [("id", &id), ("time", &time), ("amount", &amount), ("group", &group)] {
         if name.as_ref().is_some_and(|name| *name == target.column) {
             let message = format!("`{}` is the target already", target.column);
@@ -37,7 +47,7 @@ pub(super) fn check(mut data: Section) -> DataConfig {
     }
     let columns = columns(data.section("columns"), &target.column);
     data.finish();
-    DataConfig { tables, target, id, time, amount, group, columns }
+    DataConfig { tables, target, id, time, amount, group, missing_columns, unknown_keys, columns }
 }
 
 fn tables(data: &mut Section) -> Vec<TableSource> {
@@ -94,23 +104,23 @@ fn table(mut table: Section, first: bool) -> TableSource {
     TableSource { path, join }
 }
 
+const ENDINGS: [&str; 5] = [".csv", ".csv.gz", ".csv.zst", ".parquet", ".pq"];
+
 fn path(node: &Node) -> Read<PathBuf> {
-    let path = text("the path of a CSV file")(node)?;
+    let path = text("the path of a CSV or Parquet file")(node)?;
     let lower = path.to_lowercase();
     let not_yet = |what: &str| Err(Refusal::new(format!("not yet: {what}, found `{path}`")));
     if path.contains("://") {
         return not_yet("tables are files on this machine, not addresses");
     }
-    if path.contains(['*', '?', '[']) {
-        return not_yet("a table is one file, not a pattern");
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+    if folder.contains(['*', '?']) || name.contains('[') {
+        return not_yet("a pattern is `*` and `?` in the name of a file");
     }
-    if [".parquet", ".pq", ".gz", ".zip", ".bz2", ".xz"].iter().any(|end| lower.ends_with(end)) {
-        return not_yet("tables are `.csv` or `.csv.zst`");
+    if ENDINGS.iter().any(|ending| lower.ends_with(ending)) {
+        return Ok(path.into());
     }
-    if !lower.ends_with(".csv") && !lower.ends_with(".csv.zst") {
-        return Err(Refusal::expected("a path that ends in `.csv` or `.csv.zst`", node));
-    }
-    Ok(path.into())
+    Err(Refusal::expected(&format!("a path that ends in {}", one_of(ENDINGS)), node))
 }
 
 /// `target: isFraud` or `target: { column: isFraud, positive: 1 }`.

@@ -12,6 +12,7 @@ use crate::training::config::{Config, ImputeNumeric, ModelConfig, NamedModel, Or
 
 mod check;
 mod data;
+mod features;
 mod imbalance;
 mod kinds;
 mod models;
@@ -99,6 +100,9 @@ pub fn parse(text: &str, name: &str, sets: &[String], only: &[String]) -> Result
     }
     only::narrow(&mut config, only, &report);
     check::grid(&report, &config);
+    for feature in &mut config.features {
+        feature.place.0 = format!("`{name}`, {}", feature.place.0);
+    }
     let problems = report.problems(name, &keys);
     if problems.is_empty() { Ok(Loaded { config, origins: report.origins() }) } else { Err(problems) }
 }

@@ -3,15 +3,18 @@
 use std::fmt::{Debug, Write as _};
 use std::path::Path;
 
-use super::data::ROLES;
+use super::data::{MISSING, ROLES, UNKNOWN};
+use super::features::{NUMBERS, OPERATORS, TEXTS};
 use super::imbalance::{PENALTIES, REMOVED, TOO_FEW};
 use super::models::{CATEGORICAL_SPLITS, CRITERIA, OPTIMIZERS, SCHEDULES, WATCHED};
 use super::policy::{CALIBRATIONS, MEASURES, in_units};
-use super::preparation::{IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
+use super::preparation::{ENCODINGS, IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
+use crate::scoring::features::{Compute, Operand};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    Balance, Case, Categories, ClassWeights, Config, EarlyStopping, ForestConfig, MaxFeatures, MaxSamples, MlpConfig,
-    ModelConfig, Optimizer, Origins, SmoteConfig, ThresholdPolicy, TomekRemove,
+    Balance, Case, Categories, ClassWeights, Components, Config, EarlyStopping, FeatureConfig, Figure, ForestConfig,
+    ImputeCategorical, ImputeNumeric, Make, MaxFeatures, MaxSamples, MlpConfig, ModelConfig, Optimizer, Origins,
+    Reduce, SmoteConfig, ThresholdPolicy, TomekRemove,
 };
 
 /// The YAML of a config; with `origins`, each value is followed by `# default`, `# line 12` or `# --set`.
@@ -116,6 +119,8 @@ fn data(page: &mut Page, config: &Config) {
     for (key, column) in [("id", &data.id), ("time", &data.time), ("amount", &data.amount), ("group", &data.group)] {
         page.value(&format!("data.{key}"), &column.as_deref().map_or("null".to_owned(), quoted));
     }
+    page.value("data.unknown_keys", word(&UNKNOWN, data.unknown_keys));
+    page.value("data.missing_columns", word(&MISSING, data.missing_columns));
     if !data.columns.is_empty() {
         page.line(2, "columns:", None);
     }
@@ -132,18 +137,116 @@ fn preparation(page: &mut Page, config: &Config) {
     page.value("split.test_share", &decimal(split.test_share));
     page.value("split.folds", &split.folds.to_string());
     page.value("split.protocols", &format!("[{}]", protocols.join(", ")));
+    page.value("split.keep_groups", &split.keep_groups.is_some().to_string());
+    page.value("split.gap", &decimal(split.gap));
+    if !config.features.is_empty() {
+        page.line(0, "features:", None);
+    }
+    for (nth, feature) in config.features.iter().enumerate() {
+        page.line(
+            2,
+            &format!("- {{ {} }}", settings(&feature_settings(feature))),
+            Some(&format!("features.{nth}.name")),
+        );
+    }
     page.line(0, "preprocess:", None);
     page.line(2, "drop:", None);
     page.value("preprocess.drop.missing_above", &preprocess.missing_above.map_or("null".to_owned(), decimal));
     page.value("preprocess.drop.constant", &preprocess.drop_constant.to_string());
+    page.value("preprocess.drop.correlated_above", &preprocess.correlated_above.map_or("null".to_owned(), decimal));
+    page.value("preprocess.drop.duplicates", &preprocess.duplicates.to_string());
+    page.value("preprocess.drop.inconsistent", &preprocess.inconsistent.to_string());
+    let most = preprocess.most_important.map_or("null".to_owned(), |most| most.to_string());
+    page.value("preprocess.drop.all_but_most_important", &most);
     page.line(2, "impute:", None);
-    page.value("preprocess.impute.numeric", word(&IMPUTATIONS, preprocess.impute_numeric));
+    let number = match preprocess.impute_numeric {
+        ImputeNumeric::Constant(constant) => format!("{{ constant: {} }}", decimal(constant)),
+        other => word(&IMPUTATIONS, other).to_owned(),
+    };
+    page.value("preprocess.impute.numeric", &number);
+    let text = match &preprocess.impute_categorical {
+        ImputeCategorical::MostFrequent => "most-frequent".to_owned(),
+        ImputeCategorical::Constant(text) => format!("{{ constant: {} }}", quoted(text)),
+    };
+    page.value("preprocess.impute.categorical", &text);
+    page.value("preprocess.impute.indicators", &preprocess.indicators.to_string());
     page.line(2, "categorical:", None);
     page.value("preprocess.categorical.case", word(&TEXT_CASES, preprocess.text_case));
+    page.value("preprocess.categorical.encode", word(&ENCODINGS, preprocess.encode));
     page.value("preprocess.scale", word(&SCALES, preprocess.scale));
+    if !preprocess.reduce.is_empty() {
+        page.line(2, "reduce:", None);
+    }
+    for (nth, reduce) in preprocess.reduce.iter().enumerate() {
+        let (kind, of) = reduce_settings(reduce);
+        let key = format!("preprocess.reduce.{nth}.{kind}.columns");
+        page.line(4, &format!("- {{ {kind}: {{ {} }} }}", settings(&of)), Some(&key));
+    }
 }
 
 type Settings = Vec<(&'static str, String)>;
+
+/// Settings as the inside of a mapping on one line.
+fn settings(of: &Settings) -> String {
+    of.iter().map(|(key, text)| format!("{key}: {text}")).collect::<Vec<_>>().join(", ")
+}
+
+fn reduce_settings(reduce: &Reduce) -> (&'static str, Settings) {
+    match reduce {
+        Reduce::Pca { columns, keep, by_missing } => {
+            let keep = match *keep {
+                Components::Number(number) => ("components", number.to_string()),
+                Components::Variance(share) => ("variance", decimal(share)),
+            };
+            ("pca", vec![("columns", quoted(columns)), keep, ("by_missing", by_missing.to_string())])
+        }
+        Reduce::Representatives { columns, correlated_above } => {
+            let limit = ("correlated_above", decimal(*correlated_above));
+            ("representatives", vec![("columns", quoted(columns)), limit])
+        }
+    }
+}
+
+fn feature_settings(feature: &FeatureConfig) -> Settings {
+    let names =
+        |names: &[String]| format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", "));
+    let operand = |operand: &Operand| match operand {
+        Operand::Number(number) => decimal(*number),
+        Operand::Column(name) => quoted(name),
+    };
+    let mut of = vec![("name", quoted(&feature.name))];
+    match &feature.make {
+        Make::Plain(compute) => of.extend(match compute {
+            Compute::Operator { operator, left, right } => {
+                vec![(word(&OPERATORS, *operator), format!("[{}, {}]", operand(left), operand(right)))]
+            }
+            Compute::Number { function, of } => vec![(word(&NUMBERS, *function), quoted(of))],
+            Compute::Text { function, of } => vec![(word(&TEXTS, *function), quoted(of))],
+            Compute::FirstUse { days, time } => vec![("first_use", quoted(days)), ("time", quoted(time))],
+            Compute::Concat { of } => vec![("concat", names(of))],
+            Compute::Missing { of } => vec![("missing", names(of))],
+            Compute::Ordinal { of, order } => vec![("ordinal", quoted(of)), ("order", names(order))],
+            // Not of the config: learned.
+            Compute::Group { .. } | Compute::OfGroup { .. } => Vec::new(),
+        }),
+        Make::OfGroup { by, figure, unseen, min_rows } => {
+            of.extend(match figure {
+                Figure::Frequency => vec![("frequency", names(by))],
+                Figure::Count => vec![("count", names(by))],
+                Figure::Mean { of } => vec![("mean", quoted(of)), ("by", names(by))],
+                Figure::Std { of } => vec![("std", quoted(of)), ("by", names(by))],
+                Figure::RatioToMean { of } => vec![("ratio_to_mean", quoted(of)), ("by", names(by))],
+                Figure::Target { smoothing, folds } => {
+                    vec![("target", names(by)), ("smoothing", decimal(*smoothing)), ("folds", folds.to_string())]
+                }
+            });
+            of.push(("unseen", unseen.map_or("null".to_owned(), decimal)));
+            of.push(("min_rows", min_rows.to_string()));
+        }
+    }
+    of.push(("input_only", feature.input_only.to_string()));
+    of
+}
 
 fn case_settings(case: &Case) -> (&'static str, Settings) {
     let balance = |balance: &Balance| match *balance {

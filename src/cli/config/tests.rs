@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::scoring::features::Compute;
 use crate::training::config::*;
 
 const MINIMAL: &str = "name: reference
@@ -81,6 +82,10 @@ fn the_reference_file_has_every_key() {
         format!("{MINIMAL}imbalance: [oversample: {{ {strange} }}, smote-tomek: {{ {strange} }}]\n"),
         format!("{MINIMAL}select: {{ {strange} }}\nthreshold: {{ {strange} }}\nlimits: {{ {strange} }}\n"),
         format!("{MINIMAL}importance: {{ {strange} }}\n"),
+        format!(
+            "{MINIMAL}preprocess: {{ reduce: [pca: {{ columns: V*, {strange} }}, representatives: {{ columns: V*, {strange} }}] }}\n"
+        ),
+        format!("{MINIMAL}features: [{{ name: a, mean: x, by: y, {strange} }}, {{ name: b, target: x, {strange} }}]\n"),
         format!("{MINIMAL}output: {{ {strange} }}\n"),
     ];
     let mut n_keys = 0;
@@ -101,6 +106,7 @@ fn the_committed_configs_and_the_starter_are_valid() {
         include_str!("../../../configs/demo.yaml"),
         include_str!("../../../configs/paper.yaml"),
         include_str!("../../../configs/creditcard.yaml"),
+        include_str!("../../../configs/ieee-cis.yaml"),
         STARTER,
     ] {
         config(text, &[]);
@@ -115,8 +121,20 @@ fn the_committed_configs_and_the_starter_are_valid() {
 #[test]
 fn the_resolved_config_reads_back_as_itself() {
     let rich = format!(
-        "{MINIMAL}  columns: {{ V*: numeric, 'id: 33': drop, 'null': categorical }}
-preprocess: {{ drop: {{ missing_above: null, constant: false }}, scale: none, categorical: {{ case: keep }} }}
+        "{MINIMAL}  missing_columns: allow
+  unknown_keys: count
+  group: card1
+  columns: {{ V*: numeric, 'id: 33': drop, 'null': categorical, id_30: input }}
+split: {{ keep_groups: true, gap: 3600 }}
+{FEATURES}preprocess:
+  drop: {{ missing_above: null, constant: false, correlated_above: 0.9, duplicates: true, inconsistent: true }}
+  scale: robust
+  impute: {{ numeric: {{ constant: -1 }}, categorical: {{ constant: none }}, indicators: true }}
+  categorical: {{ case: keep, encode: one-hot }}
+  reduce:
+    - representatives: {{ columns: V* }}
+    - pca: {{ columns: 'C*', components: 3, by_missing: true }}
+    - pca: {{ columns: V*, variance: 0.9 }}
 imbalance:
   - class-weights: {{ positive: 10 }}
   - oversample: {{ target_ratio: 0.25 }}
@@ -192,7 +210,7 @@ seed: -1
             "`c.yaml`, line 3, column 1: `data.target`: missing, expected the column that says what is fraud, such as `isFraud`",
             "`c.yaml`, line 4, column 28: `data.tables.0.join`: the first table is the left one, it joins nothing",
             "`c.yaml`, line 4, column 48: `data.tables.1.join`: missing, expected the key of the left join, such as `{ on: TransactionID }`",
-            "`c.yaml`, line 4, column 56: `data.tables.1.path`: expected a path that ends in `.csv` or `.csv.zst`, found `b.txt`",
+            "`c.yaml`, line 4, column 56: `data.tables.1.path`: expected a path that ends in `.csv`, `.csv.gz`, `.csv.zst`, `.parquet` or `.pq`, found `b.txt`",
             "`c.yaml`, line 5, column 26: `models.mlp.epochs`: expected a whole number from 1 to 1000000, found `ten`",
             "`c.yaml`, line 5, column 31: `models.mlp.epohcs`: unknown key [did you mean `epochs`?]",
             "`c.yaml`, line 5, column 44: `models.forest`: unknown model [known: `random-forest`, `extra-trees` or `mlp`]",
@@ -207,16 +225,6 @@ seed: -1
 fn what_is_not_built_is_refused_by_name() {
     for more in [
         "repeats: 3",
-        "features: [ { name: a, frequency: b } ]",
-        "split: { keep_groups: true }",
-        "split: { gap: 3600 }",
-        "preprocess: { drop: { correlated_above: 0.9 } }",
-        "preprocess: { impute: { indicators: true } }",
-        "preprocess: { impute: { numeric: constant } }",
-        "preprocess: { impute: { categorical: constant } }",
-        "preprocess: { categorical: { encode: one-hot } }",
-        "preprocess: { scale: robust }",
-        "preprocess: { reduce: [ pca ] }",
         "imbalance: [ undersample ]",
         "models: { random-forest: { min_impurity_decrease: 0.1 } }",
         "models: { mlp: { schedule: one-cycle } }",
@@ -225,16 +233,103 @@ fn what_is_not_built_is_refused_by_name() {
         "models: { gradient-boosting: {} }",
         "threshold: { min_precision: 0.5 }",
         "freeze: { fit_on: all }",
-        "  missing_columns: allow",
     ] {
         let found = problems(more);
         assert!(found.len() == 1 && found[0].contains(": not yet"), "{more}: {found:#?}");
     }
-    for path in ["a.parquet", "a.csv.gz", "data/*.csv", "s3://bucket/a.csv"] {
+    for path in ["data/*/a.csv", "data/[ab].csv", "s3://bucket/a.csv"] {
         let text = format!("name: x\ndata: {{ tables: [ {{ path: '{path}' }} ], target: y }}");
         let found = resolve(&text, &[], &[]).expect_err(path);
         assert!(found.len() == 1 && found[0].contains("not yet"), "{found:#?}");
     }
+}
+
+const FEATURES: &str = "features:
+  - { name: cents, decimals: TransactionAmt }
+  - { name: hour, hour: TransactionDT }
+  - { name: more, greater: [TransactionAmt, 100] }
+  - { name: per, ratio: [TransactionAmt, more] }
+  - { name: first, first_use: D1, input_only: true }
+  - { name: client, concat: [card1, first] }
+  - { name: payer, email_provider: P_emaildomain }
+  - { name: gaps, missing: [V*, D1] }
+  - { name: size, ordinal: card6, order: [debit, 'null', '1'] }
+  - { name: freq, frequency: card1, min_rows: 3 }
+  - { name: usual, ratio_to_mean: TransactionAmt, by: [card1, hour], unseen: -1.5 }
+  - { name: rate, target: client, smoothing: 20, folds: 3 }
+";
+
+#[test]
+fn features_resolve() {
+    let features = config(&format!("{MINIMAL}{FEATURES}"), &[]).features;
+    assert_eq!(features.len(), 12);
+    assert_eq!(features[0].place.0, "`c.yaml`, line 10, column 5, `cents`");
+    let first = Compute::FirstUse { days: "D1".into(), time: "TransactionDT".into() };
+    assert!(features[4].input_only && features[4].make == Make::Plain(first));
+    let figure = Figure::Target { smoothing: 20.0, folds: 3 };
+    assert_eq!(features[11].make, Make::OfGroup { by: vec!["client".into()], figure, unseen: None, min_rows: 1 });
+}
+
+#[test]
+fn features_that_are_none() {
+    let one = |feature: &str| format!("features: [ {feature} ]");
+    let place = "`c.yaml`, line 9, column 13";
+    for (feature, expected) in [
+        (
+            "{ name: a, frequency: isFraud }",
+            format!("{place}: `features.0`: `isFraud` is the target: a feature made of it would tell what is to be found out [`target: <column>` encodes a column by the target, out of fold]"),
+        ),
+        (
+            "{ name: a, mean: isFraud, by: card1 }",
+            format!("{place}: `features.0`: `isFraud` is the target: a feature made of it would tell what is to be found out [`target: <column>` encodes a column by the target, out of fold]"),
+        ),
+        (
+            "{ name: a, target: card1, folds: 1 }",
+            "`c.yaml`, line 9, column 46: `features.0.folds`: expected a whole number from 2 to 100, found `1` [a training row's value comes from the other folds: with one fold it would meet its own label]".to_owned(),
+        ),
+        (
+            "{ name: a, frequancy: card1 }",
+            format!("{place}: `features.0.frequancy`: says not how it is made: expected one of its kinds [did you mean `frequency`?]"),
+        ),
+        (
+            "{ name: a, log: x, hour: x }",
+            format!("{place}: `features.0.hour`: is made in two ways, `log` and `hour`: expected one"),
+        ),
+        (
+            "{ name: a, sum: [b, 1] }, { name: b, concat: [x, a] }",
+            format!("{place}: `features.0`: features read each other in a circle: `a` -> `b` -> `a` [a feature is made of columns, or of features that do not need it]"),
+        ),
+        (
+            "{ name: a, log: x }, { name: a, hour: x }",
+            "`c.yaml`, line 9, column 34: `features.1`: a feature `a` is there already".to_owned(),
+        ),
+        (
+            "{ name: a b, log: x }",
+            "`c.yaml`, line 9, column 21: `features.0.name`: expected a name of letters, digits, `_`, `-` and `.`, found `a b`".to_owned(),
+        ),
+        ("{ name: a, sum: [x] }", "`c.yaml`, line 9, column 27: `features.0.sum`: expected two columns, or a column and a number".to_owned()),
+    ] {
+        refused(&one(feature), &expected);
+    }
+}
+
+#[test]
+fn preparations_that_contradict_themselves() {
+    refused(
+        "split: { keep_groups: true }",
+        "`c.yaml`, line 9, column 23: `split.keep_groups`: needs `data.group`, which is not there [name the column]",
+    );
+    refused(
+        "split: { protocols: [random], gap: 3600 }",
+        "`c.yaml`, line 9, column 36: `split.gap`: is for protocol `temporal`, which is not among `split.protocols`",
+    );
+    refused(
+        "preprocess: { reduce: [ pca: { columns: V*, components: 3, variance: 0.9 } ] }",
+        "`c.yaml`, line 9, column 70: `preprocess.reduce.0.pca.variance`: there are `components` too, expected one of them [say how many components, or how much variance they shall explain]",
+    );
+    let text = format!("{MINIMAL}preprocess: {{ impute: {{ numeric: none }}, reduce: [ pca: {{ columns: V* }} ] }}");
+    let found = resolve(&text, &[], &["random-forest,raw"]).expect_err("gaps in components");
+    assert!(found.len() == 1 && found[0].contains("which `preprocess.reduce.pca` can't take"), "{found:#?}");
 }
 
 #[test]

@@ -7,7 +7,13 @@
 //! Limits: everything here is descriptive and in-sample, over rows that later become test rows as well. Nothing of it
 //! may be used to fit, select or tune.
 
+mod bins;
 mod column;
+mod detail;
+mod drift;
+mod gaps;
+mod judge;
+mod leaks;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -15,7 +21,12 @@ mod tests;
 use rayon::prelude::*;
 use serde::Serialize;
 
+pub use self::bins::{Bin, ColumnBins};
 pub use self::column::{CategoricalProfile, ColumnProfile, LevelProfile, NumericProfile, ValueProfile};
+pub use self::detail::{Correlations, Detail, detail};
+pub use self::drift::{ColumnDrift, Drift};
+pub use self::gaps::MissingGroup;
+pub use self::leaks::Leaks;
 pub use self::table::terminal_table;
 use super::rows::Dataset;
 

@@ -1,9 +1,16 @@
 //! Fit: a training set becomes a model. Only a [`TrainingSet`] can be learned from.
 
+mod consistency;
+pub mod features;
 pub mod forest;
+pub mod gram;
 pub mod logistic;
 pub mod mlp;
+#[cfg(test)]
+mod oracle;
+mod pca;
 pub mod preprocessor;
+pub mod selection;
 
 use rayon::prelude::*;
 

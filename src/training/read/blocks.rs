@@ -1,6 +1,6 @@
 //! A file as blocks of whole records, and the hash of its bytes.
 //!
-//! In: CSV, or CSV in zstd by its name. Out: the header, then blocks of about [`BLOCK_BYTES`] that end where a record
+//! In: CSV, or CSV in zstd or gzip by its name. Out: the header, then blocks of about [`BLOCK_BYTES`] that end where a record
 //! ends, each with its first line. The grammar is that of crate `csv`: where a block holds a quote, a walk with that
 //! crate finds the last record; else every line break ends one. A record longer than a block makes the block longer.
 
@@ -36,8 +36,14 @@ pub(super) struct Blocks {
     at_end: bool,
 }
 
-fn is_zstd(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "zst")
+/// Text of a file, unpacked as its name says.
+fn unpacked<R: Read + Send + 'static>(path: &Path, raw: R) -> std::io::Result<Box<dyn Read + Send>> {
+    match path.extension().and_then(std::ffi::OsStr::to_str) {
+        Some("zst") => Ok(Box::new(zstd::Decoder::new(raw)?)),
+        // Several members one after the other are one text.
+        Some("gz") => Ok(Box::new(flate2::read::MultiGzDecoder::new(raw))),
+        _ => Ok(Box::new(raw)),
+    }
 }
 
 fn open_file(path: &Path) -> Result<File> {
@@ -92,8 +98,7 @@ impl Blocks {
         let raw = open_file(path)?;
         let digest = Arc::new(Mutex::new((Sha256::new(), 0)));
         let hashing = Hashing { file: raw.try_clone().map_err(failed)?, digest: digest.clone() };
-        let input: Box<dyn Read + Send> =
-            if is_zstd(path) { Box::new(zstd::Decoder::new(hashing).map_err(failed)?) } else { Box::new(hashing) };
+        let input = unpacked(path, hashing).map_err(failed)?;
         let mut blocks = Blocks {
             path: path.to_owned(),
             header: Vec::new(),
@@ -231,7 +236,7 @@ pub(super) fn not_text(path: &Path, line: u64, column: &str) -> Error {
 /// The line on which a row (0-based, without the header) starts: another pass, for errors alone.
 pub(super) fn line_of_row(path: &Path, row: usize) -> Option<u64> {
     let file = open_file(path).ok()?;
-    let input: Box<dyn Read> = if is_zstd(path) { Box::new(zstd::Decoder::new(file).ok()?) } else { Box::new(file) };
+    let input = unpacked(path, file).ok()?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(input);
     let record = reader.byte_records().nth(row)?.ok()?;
     record.position().map(csv::Position::line)

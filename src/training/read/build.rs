@@ -185,6 +185,21 @@ impl Builder {
             })
             .map_err(|error| self.storage.full(0, &error))?;
         self.n_rows += blocks.iter().map(|block| block.n_rows).sum::<usize>();
+        self.keep_room()
+    }
+
+    /// Appends rows to one column; [`Builder::end_columns`] once all columns have them.
+    pub fn append_column(&mut self, at: usize, (parsed, tally): &(Parsed, Tally)) -> Result<()> {
+        let appended = self.columns[at].append(parsed, tally, self.moved.as_ref());
+        appended.map_err(|error| self.storage.full(0, &error))?;
+        self.keep_room()
+    }
+
+    pub fn end_columns(&mut self, n_rows: usize) {
+        self.n_rows += n_rows;
+    }
+
+    fn keep_room(&mut self) -> Result<()> {
         let held: usize = self.columns.iter().map(|column| column.items.capacity()).sum();
         if self.storage.room_of_columns().is_some_and(|room| held as u64 > room) { self.make_room() } else { Ok(()) }
     }

@@ -6,21 +6,15 @@
 
 use std::path::Path;
 
-use super::blocks::{Blocks, line_of_row};
-use super::declared;
+use super::parquet::is_parquet;
 use super::parse::{Tally, Wanted};
+use super::source::{Files, Source};
 use crate::scoring::record::{self, Value};
 use crate::scoring::schema::{ColumnKind, Schema};
 use crate::scoring::table::Cells;
-use crate::training::config::{ColumnRole, DataConfig};
+use crate::training::config::{ColumnRole, DataConfig, MissingColumns, Recipe, matches};
 use crate::training::error::{Error, Result};
-
-/// A name with at most one `*`.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    pattern.split_once('*').is_some_and(|(head, tail)| {
-        name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
-    })
-}
+use crate::training::fit::features::order::order;
 
 /// The known name nearest to a wrong one, if it is near at all.
 pub fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -29,7 +23,8 @@ pub fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 }
 
 /// Every column the config names is there, in the table where it is needed, and no name stands in two tables.
-pub(super) fn check_names(config: &DataConfig, tables: &[Blocks]) -> Result<()> {
+pub(super) fn check_names(recipe: &Recipe, tables: &[Source]) -> Result<()> {
+    let config = recipe.data;
     let Some(first) = tables.first() else {
         return Err(Error::permanent("expected at least one table, found none"));
     };
@@ -69,17 +64,37 @@ pub(super) fn check_names(config: &DataConfig, tables: &[Blocks]) -> Result<()> 
         config.group.as_ref().map(|name| ("group column", name)),
     ];
     let named = config.columns.iter().map(|(name, _)| ("declared column", name));
-    for (role, name) in others.into_iter().flatten().chain(named) {
+    let may_be_absent = config.missing_columns == MissingColumns::Allow;
+    for (role, name) in others.into_iter().flatten().chain(named).filter(|_| !may_be_absent) {
         if !all().any(|known| known == name || matches(name, known)) {
             let found = closest(name, all()).map(|near| format!("did you mean `{near}`?"));
             let hint = found.unwrap_or_else(|| "check the spelling against the header of the file".into());
             return Err(Error::permanent(format!("{role} `{name}` is in no table")).hint(hint));
         }
     }
-    Ok(())
+    check_features(recipe, tables)
 }
 
-fn absent(table: &Blocks, role: &str, name: &str) -> Error {
+/// Whether features are made of the time.
+pub(super) fn reads_time(recipe: &Recipe) -> bool {
+    let reads = |time: &String| recipe.features.iter().any(|feature| feature.make.inputs().contains(&time.as_str()));
+    recipe.data.time.as_ref().is_some_and(reads)
+}
+
+/// Features can be made of the columns that will be read.
+fn check_features(recipe: &Recipe, tables: &[Source]) -> Result<()> {
+    let config = recipe.data;
+    let is_key = |name: &String| {
+        config.id.as_ref() == Some(name) || config.tables.iter().any(|source| source.join.as_ref() == Some(name))
+    };
+    let is_read =
+        |name: &&String| **name != config.target.column && !is_key(name) && config.role(name) != Some(ColumnRole::Drop);
+    let names = tables.iter().flat_map(|table| &table.header).filter(is_read);
+    let raw: Vec<_> = names.map(|name| (name.as_str(), None)).collect();
+    order(recipe.features, &raw, config.missing_columns).map(drop)
+}
+
+fn absent(table: &Source, role: &str, name: &str) -> Error {
     let near = closest(name, table.header.iter().map(String::as_str));
     let hint = near.map_or_else(
         || format!("its columns are {}", brief_list(&table.header)),
@@ -99,14 +114,14 @@ pub(super) fn wanted(config: &DataConfig, header: &[String]) -> Vec<Wanted> {
     let is_text = |name: &String| {
         config.id.as_ref() == Some(name) || config.tables.iter().any(|source| source.join.as_ref() == Some(name))
     };
-    let of = |name: &String| match declared(config, name) {
+    let of = |name: &String| match config.role(name) {
         _ if is_text(name) => Wanted::Text,
         _ if *name == config.target.column => Wanted::Level,
         _ if config.time.as_ref() == Some(name) => Wanted::Any,
         Some(ColumnRole::Drop) => Wanted::Nothing,
         Some(ColumnRole::Categorical) => Wanted::Level,
         Some(ColumnRole::Numeric) => Wanted::Number,
-        None => Wanted::Any,
+        Some(ColumnRole::Input) | None => Wanted::Any,
     };
     header.iter().map(of).collect()
 }
@@ -135,17 +150,17 @@ pub(super) fn check_words(path: &Path, name: &str, wanted: Wanted, tally: &Tally
         ),
         _ => "the column is declared or was learned as numeric: mend the value".into(),
     };
-    let place = format!("`{}`, line {line}, column `{name}`", path.display());
+    let unit = if is_parquet(path) { "row" } else { "line" };
+    let place = format!("`{}`, {unit} {line}, column `{name}`", path.display());
     Err(Error::permanent(format!("{place}: expected a number, found `{shown}`")).hint(hint))
 }
 
-fn place(path: &Path, row: usize, column: &str) -> String {
-    let line = line_of_row(path, row).unwrap_or(row as u64 + 2);
-    format!("`{}`, line {line}, column `{column}`", path.display())
+fn place(files: &Files, row: usize, column: &str) -> String {
+    format!("{}, column `{column}`", files.place(row))
 }
 
 /// 1 for the positive level, 0 for the one other level.
-pub(super) fn labels(cells: &Cells, config: &DataConfig, path: &Path) -> Result<Vec<u8>> {
+pub(super) fn labels(cells: &Cells, config: &DataConfig, files: &Files) -> Result<Vec<u8>> {
     let target = &config.target;
     let Cells::Categorical { codes, levels } = cells else {
         return Err(Error::failed(format!("target `{}` was not read as levels", target.column)));
@@ -166,18 +181,18 @@ pub(super) fn labels(cells: &Cells, config: &DataConfig, path: &Path) -> Result<
         Some((row, 0)) => {
             return Err(Error::permanent(format!(
                 "{}: expected a label, found an empty field",
-                place(path, row, &target.column)
+                place(files, row, &target.column)
             ))
             .hint("every training row needs a label: remove the rows without one"));
         }
         Some((row, _)) => {
-            let (place, found) = (place(path, row, &target.column), named(&levels[..3], ", "));
+            let (place, found) = (place(files, row, &target.column), named(&levels[..3], ", "));
             return Err(Error::permanent(format!("{place}: expected two classes, found a third: {found}"))
                 .hint("fraudml scores two classes: merge the labels, or name another target"));
         }
         None => {}
     }
-    let place = format!("`{}`, column `{}`", path.display(), target.column);
+    let place = format!("{}, column `{}`", files.names(), target.column);
     match &levels[..] {
         [only] => Err(Error::permanent(format!("{place}: expected two classes, found only `{only}`"))
             .hint("a model needs frauds and legitimate rows to learn from")),
@@ -191,7 +206,7 @@ pub(super) fn labels(cells: &Cells, config: &DataConfig, path: &Path) -> Result<
 }
 
 /// Seconds per row; a missing or wordy one is an error with its line.
-pub(super) fn times(cells: &Cells, column: &str, path: &Path) -> Result<Vec<f64>> {
+pub(super) fn times(cells: &Cells, column: &str, files: &Files) -> Result<Vec<f64>> {
     let time = |row: usize| {
         let found = match cells.value(row) {
             Value::Number(number) => return Ok(number),
@@ -201,19 +216,8 @@ pub(super) fn times(cells: &Cells, column: &str, path: &Path) -> Result<Vec<f64>
                 None => format!("`{text}`"),
             },
         };
-        let place = place(path, row, column);
+        let place = place(files, row, column);
         Err(Error::permanent(format!("{place}: expected a time in seconds, found {found}")))
     };
     (0..cells.packed().n_rows()).map(time).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_have_one_star() {
-        assert!(matches("V*", "V12") && matches("*_01", "id_01") && matches("i*1", "id_01"));
-        assert!(!matches("V*", "id_01") && !matches("V1", "V1") && !matches("ab*ba", "aba"));
-    }
 }

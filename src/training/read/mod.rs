@@ -1,6 +1,6 @@
 //! Read: declared tables become one [`Dataset`].
 //!
-//! In: CSV or `.csv.zst` files and a [`DataConfig`]. Out: packed columns, labels, ids, times, the fingerprint of every
+//! In: CSV (`.gz`, `.zst`) or Parquet files (`source`) and a [`DataConfig`]. Out: packed columns, labels, ids, times, the fingerprint of every
 //! file, and what was left out. One pass: a file is cut into blocks of whole records (`blocks`), threads parse them by
 //! one grammar, that of crate `csv` (`parse`), and columns grow packed in file order (`build`), in memory or, beyond the
 //! budget, on disk. A column is numbers until its first word; what it is at last is settled over the whole file, so no
@@ -10,25 +10,27 @@ mod blocks;
 mod build;
 mod columns;
 mod join;
+mod parquet;
 mod parse;
+mod source;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::config::{ColumnRole, DataConfig, TableSource};
+use super::config::{DataConfig, Recipe, TableSource};
 use super::error::{Error, Result};
 use super::mapped::Storage;
 use super::progress::{Progress, Unit};
 use super::rows::Dataset;
 use super::texts::Texts;
-use crate::scoring::schema::Schema;
+use crate::scoring::schema::{Schema, UnknownKeys};
 use crate::scoring::table::{Cells, Table};
 use blocks::{Block, Blocks};
 use build::{Builder, Column, NO_ROW};
-use parse::{Levels, Wanted, parse};
+use parse::{Levels, Wanted};
+use source::{Files, Source};
 
 pub use columns::closest;
 
@@ -62,41 +64,21 @@ pub struct ReadData {
 /// More blocks at a time would only hold more text.
 const MAX_BLOCKS: usize = 16;
 
-/// A file as read: columns that are not finished yet.
+/// A table as read: columns that are not finished yet.
 struct RawTable {
     path: PathBuf,
     header: Vec<String>,
     builder: Builder,
-    fingerprint: Fingerprint,
+    fingerprints: Vec<Fingerprint>,
+    files: Files,
+    /// Per column the file of its first word.
+    word_files: Vec<usize>,
 }
 
-/// Reads a whole file. While some blocks are parsed, the next are fetched and hashed.
-fn read_table(mut blocks: Blocks, wanted: &[Wanted], storage: &Storage, progress: &dyn Progress) -> Result<RawTable> {
-    let mut builder = Builder::new(wanted, storage);
-    let (path, header) = (blocks.path.clone(), blocks.header.clone());
-    let mut batch = fetch(&mut blocks)?;
-    while !batch.is_empty() {
-        let parse_all = || batch.par_iter().map(|block| parse(&path, &header, wanted, block)).collect::<Vec<_>>();
-        let (parsed, next) = rayon::join(parse_all, || fetch(&mut blocks));
-        // In file order, so that the first error of the file is the one told.
-        let parsed = parsed.into_iter().collect::<Result<Vec<_>>>()?;
-        builder.append(&parsed)?;
-        progress.advance(Unit::Rows, parsed.iter().map(|block| block.n_rows as u64).sum());
-        if progress.interrupted() {
-            return Err(Error::interrupted());
-        }
-        batch = next?;
-    }
-    let (n_rows, limit) = (builder.n_rows, u32::MAX as usize / 2);
-    if n_rows == 0 || n_rows > limit {
-        let found = if n_rows == 0 { "a header alone".into() } else { n_rows.to_string() };
-        let expected = if n_rows == 0 { "rows".into() } else { format!("at most {limit} rows") };
-        return Err(Error::permanent(format!("`{}`: expected {expected}, found {found}", path.display())));
-    }
-    let (sha256, bytes) = blocks.finish()?;
-    let columns = header.len();
-    let fingerprint = Fingerprint { path: path.display().to_string(), sha256, rows: n_rows, columns, bytes };
-    Ok(RawTable { path, header, builder, fingerprint })
+fn read_table(source: Source, wanted: &[Wanted], storage: &Storage, progress: &dyn Progress) -> Result<RawTable> {
+    let (path, header) = (source.path.clone(), source.header.clone());
+    let (builder, fingerprints, files, word_files) = source.read(wanted, storage, progress)?;
+    Ok(RawTable { path, header, builder, fingerprints, files, word_files })
 }
 
 fn fetch(blocks: &mut Blocks) -> Result<Vec<Block>> {
@@ -118,28 +100,29 @@ impl RawTable {
     }
 
     fn check_words(&self, except: &[Option<&String>]) -> Result<()> {
-        let columns = self.header.iter().zip(&self.builder.columns);
-        for (name, column) in columns.filter(|(name, _)| !except.contains(&Some(name))) {
-            columns::check_words(&self.path, name, column.wanted, &column.tally)?;
+        let columns = self.header.iter().zip(&self.builder.columns).zip(&self.word_files);
+        for ((name, column), &file) in columns.filter(|((name, _), _)| !except.contains(&Some(name))) {
+            columns::check_words(self.files.path(file), name, column.wanted, &column.tally)?;
         }
         Ok(())
     }
 }
 
 /// Reads, joins and checks the declared tables.
-pub fn read(config: &DataConfig, storage: &Storage, progress: &dyn Progress) -> Result<ReadData> {
+pub fn read(recipe: &Recipe, storage: &Storage, progress: &dyn Progress) -> Result<ReadData> {
+    let config = recipe.data;
     progress.begin(Unit::Rows, "reading", 0);
-    let tables = config.tables.iter().map(|source| Blocks::open(&source.path)).collect::<Result<Vec<_>>>()?;
-    columns::check_names(config, &tables)?;
+    let tables = config.tables.iter().map(|source| Source::open(&source.path)).collect::<Result<Vec<_>>>()?;
+    columns::check_names(recipe, &tables)?;
     let mut joined = Joined::default();
-    for (source, blocks) in config.tables.iter().zip(tables) {
-        let wanted = columns::wanted(config, &blocks.header);
-        let table = read_table(blocks, &wanted, storage, progress)?;
+    for (source, opened) in config.tables.iter().zip(tables) {
+        let wanted = columns::wanted(config, &opened.header);
+        let table = read_table(opened, &wanted, storage, progress)?;
         table.check_words(&[config.time.as_ref()])?;
         joined.add(source, table)?;
     }
     progress.end(Unit::Rows);
-    joined.finish(config)
+    joined.finish(config, columns::reads_time(recipe))
 }
 
 /// Columns of all tables so far, on the rows of the first.
@@ -149,6 +132,8 @@ struct Joined {
     columns: Vec<(String, Column)>,
     left_out: Vec<LeftOut>,
     fingerprints: Vec<Fingerprint>,
+    /// Of the first table.
+    files: Files,
 }
 
 impl Joined {
@@ -166,6 +151,7 @@ impl Joined {
         };
         if rows.is_none() {
             self.n_rows = n_rows;
+            self.files = table.files.clone();
         }
         for (name, column) in table.header.iter().zip(table.builder.finish(rows.as_deref())) {
             let column = column?;
@@ -173,7 +159,7 @@ impl Joined {
                 self.columns.push((name.clone(), column));
             }
         }
-        self.fingerprints.push(table.fingerprint);
+        self.fingerprints.extend(table.fingerprints);
         Ok(())
     }
 
@@ -219,18 +205,20 @@ impl Joined {
         }
     }
 
-    fn finish(self, config: &DataConfig) -> Result<ReadData> {
+    /// The time becomes a column where features are made of it; it is none of its own.
+    fn finish(self, config: &DataConfig, reads_time: bool) -> Result<ReadData> {
         let path = config.tables.first().map(|source| source.path.clone()).unwrap_or_default();
         let unread = |name: &str| Error::failed(format!("column `{name}` was not read"));
         let target = &config.target.column;
-        let labels = columns::labels(&self.cells(target).ok_or_else(|| unread(target))?, config, &path)?;
-        let time = |name: &String| columns::times(&self.cells(name).ok_or_else(|| unread(name))?, name, &path);
+        let labels = columns::labels(&self.cells(target).ok_or_else(|| unread(target))?, config, &self.files)?;
+        let time = |name: &String| columns::times(&self.cells(name).ok_or_else(|| unread(name))?, name, &self.files);
         let times = config.time.as_ref().map(time).transpose()?;
         let (mut ids, mut table) = (None, Table::new(self.n_rows));
+        let names: Vec<String> = self.columns.iter().map(|(name, _)| name.clone()).collect();
         for (name, column) in self.columns {
             match column {
                 Column::Text(texts) if config.id.as_ref() == Some(&name) => ids = Some(texts),
-                Column::Cells(cells) if name != *target && config.time.as_ref() != Some(&name) => {
+                Column::Cells(cells) if name != *target && (reads_time || config.time.as_ref() != Some(&name)) => {
                     table.push(name, cells)
                 }
                 _ => {}
@@ -240,7 +228,15 @@ impl Joined {
             return Err(Error::permanent(format!("`{}`: no feature column is left", path.display()))
                 .hint("id, target and time are never features; drop fewer columns"));
         }
-        let schema = Schema { id: config.id.clone(), columns: table.schema_columns() };
+        let columns = table.schema_columns();
+        let is_read =
+            |name: &String| columns.iter().any(|column| column.name == *name) || config.id.as_ref() == Some(name);
+        // What callers may send although no model reads it; only worth a list where strangers are not ignored.
+        let unread = match config.unknown_keys {
+            UnknownKeys::Ignore => Vec::new(),
+            _ => names.into_iter().filter(|name| !is_read(name)).collect(),
+        };
+        let schema = Schema { id: config.id.clone(), columns, unknown_keys: config.unknown_keys, unread };
         let ids = ids.unwrap_or_else(|| Texts::row_numbers(self.n_rows));
         let dataset = Arc::new(Dataset { table, labels, ids, times });
         Ok(ReadData { dataset, schema, fingerprints: self.fingerprints, left_out: self.left_out })
@@ -260,9 +256,9 @@ pub struct Unlabelled {
 pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
     let (mut n_rows, mut ids, mut found) = (0, Texts::default(), std::collections::BTreeMap::new());
     for (at, path) in paths.iter().enumerate() {
-        let blocks = Blocks::open(path)?;
-        let wanted = columns::wanted_by(schema, &blocks.header);
-        let mut table = read_table(blocks, &wanted, &Storage::in_memory(), progress)?;
+        let opened = Source::open(path)?;
+        let wanted = columns::wanted_by(schema, &opened.header);
+        let mut table = read_table(opened, &wanted, &Storage::in_memory(), progress)?;
         table.check_words(&[])?;
         let key = schema.id.as_ref().and_then(|id| Some((id, table.key(id)?)));
         let rows = match key {
@@ -303,11 +299,4 @@ pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress
         }
     }
     Ok(Unlabelled { table, ids })
-}
-
-/// Whether a role was declared for a column: exact name before pattern, later pattern before earlier.
-fn declared(config: &DataConfig, name: &str) -> Option<ColumnRole> {
-    let exact = config.columns.iter().rev().find(|(pattern, _)| pattern == name);
-    let by_pattern = || config.columns.iter().rev().find(|(pattern, _)| columns::matches(pattern, name));
-    exact.or_else(by_pattern).map(|(_, role)| *role)
 }

@@ -91,13 +91,8 @@ pub(super) struct ParsedBlock {
 
 /// Parses all records of a block.
 pub(super) fn parse(path: &Path, header: &[String], wanted: &[Wanted], block: &Block) -> Result<ParsedBlock> {
-    let empty = |wanted: &Wanted| match wanted {
-        Wanted::Any | Wanted::Number => Parsed::Numbers(Vec::new()),
-        Wanted::Level => Parsed::Levels(Vec::new(), Levels::default()),
-        Wanted::Text => Parsed::Text(Texts::default()),
-        Wanted::Nothing => Parsed::Nothing,
-    };
-    let mut columns: Vec<(Parsed, Tally)> = wanted.iter().map(|wanted| (empty(wanted), Tally::default())).collect();
+    let empty = |&wanted: &Wanted| (Parsed::empty(wanted), Tally::default());
+    let mut columns: Vec<(Parsed, Tally)> = wanted.iter().map(empty).collect();
     let (text, guard) = inner(&block.text);
     let mut reader = records(text);
     let (mut record, mut n_rows) = (csv::ByteRecord::new(), 0);
@@ -122,8 +117,39 @@ fn unparsed(path: &Path, error: csv::Error) -> Error {
 }
 
 impl Parsed {
+    pub fn empty(wanted: Wanted) -> Parsed {
+        match wanted {
+            Wanted::Any | Wanted::Number => Parsed::Numbers(Vec::new()),
+            Wanted::Level => Parsed::Levels(Vec::new(), Levels::default()),
+            Wanted::Text => Parsed::Text(Texts::default()),
+            Wanted::Nothing => Parsed::Nothing,
+        }
+    }
+
+    /// `None` where nothing is kept.
+    pub fn n_rows(&self) -> Option<usize> {
+        match self {
+            Parsed::Numbers(numbers) => Some(numbers.len()),
+            Parsed::Levels(codes, _) => Some(codes.len()),
+            Parsed::Text(texts) => Some(texts.len()),
+            Parsed::Nothing => None,
+        }
+    }
+
+    /// Appends a finite number.
+    pub fn push_number(&mut self, number: f64, tally: &mut Tally) -> Option<()> {
+        tally.numbers += 1;
+        match self {
+            Parsed::Numbers(numbers) => numbers.push(number),
+            Parsed::Levels(codes, levels) => codes.push(levels.code_of_number(number)),
+            Parsed::Text(texts) => texts.push(&record::number_level(number)),
+            Parsed::Nothing => {}
+        }
+        Some(())
+    }
+
     /// Appends a cell; `None` if it is not UTF-8.
-    fn push(&mut self, cell: &[u8], tally: &mut Tally, line: u64) -> Option<()> {
+    pub fn push(&mut self, cell: &[u8], tally: &mut Tally, line: u64) -> Option<()> {
         match self {
             Parsed::Numbers(numbers) => {
                 if let Some(number) = plain_number(cell) {

@@ -77,7 +77,7 @@ fn tiles(report: &RunReport) -> String {
     )
 }
 
-fn blocks(blocks: &[Block]) -> String {
+pub(super) fn blocks(blocks: &[Block]) -> String {
     let mut text = String::new();
     for block in blocks {
         text += &match block {
@@ -115,7 +115,7 @@ fn figure_of(plots: &BTreeMap<String, Vec<u8>>, name: &str, title: &str) -> Stri
     )
 }
 
-const STYLE: &str = "
+pub(super) const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1c2430;--soft:#5b6675;--line:#dfe4ea;--page:#f6f7f9;--card:#fff;--mark:#e8f1fa;--accent:#0b5ea8}
 @media(prefers-color-scheme:dark){:root{--ink:#e6eaf0;--soft:#9aa6b5;--line:#323b47;--page:#14181e;--card:#1c222a;--mark:#1f3348;--accent:#6db3f2}}
 *{box-sizing:border-box}

@@ -17,6 +17,7 @@ mod axes;
 mod calibration;
 mod curves;
 mod drawing;
+mod eda;
 mod figure3;
 pub mod figure4;
 mod files;
@@ -33,6 +34,7 @@ mod terminal;
 #[cfg(test)]
 mod fixture;
 
+pub use eda::eda_html;
 pub use files::files;
 pub use html::report_html;
 pub use leaderboard::leaderboard_csv;

@@ -132,9 +132,21 @@ fn a_frozen_fit_is_measured_on_its_test_rows() {
     for (feature, name) in matrix.names().iter().enumerate() {
         let numbers: Vec<f64> = matrix.rows().map(|row| f64::from(row[feature])).collect();
         table.push(name, Cells::Numeric(Packed::of(&numbers)));
-        columns.push(FrozenColumn::Numeric(Numeric { name: name.clone(), fill: Some(0.0), scale: Scale::NONE }));
+        columns.push(FrozenColumn::Numeric(Numeric {
+            name: name.clone(),
+            fill: Some(0.0),
+            scale: Scale::NONE,
+            range: None,
+        }));
     }
-    let preprocessor = Preprocessor { format: 1, text_case: TextCase::Upper, columns, dropped: Vec::new() };
+    let preprocessor = Preprocessor {
+        format: 1,
+        text_case: TextCase::Upper,
+        features: Vec::new(),
+        columns,
+        reduce: Vec::new(),
+        dropped: Vec::new(),
+    };
     let fit = FrozenFit { preprocessor: preprocessor.to_bytes(), model: forest().to_bytes() };
     let ids = (0..N_ROWS).map(|row| row.to_string()).collect();
     let dataset = Arc::new(Dataset { table, labels: labels.clone(), ids, times: None });
