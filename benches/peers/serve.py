@@ -111,7 +111,7 @@ def main():
     (work / "config.yaml").write_text(
         "name: peer\ndata:\n  tables: [{ path: data.csv }]\n  target: Class\n  columns: { Time: drop }\n"
         "split: { protocols: [random] }\nselect: { by: average-precision, protocol: random }\nimbalance: [raw]\nmodels:\n  random-forest: { trees: 100 }\n")
-    subprocess.run([fraudml, "train", "--config", "config.yaml", "--no-progress", "--quiet"], cwd=work, check=True)
+    subprocess.run([fraudml, "train", "--config", "config.yaml", "--no-progress", "--quiet"], cwd=work, check=True, stdout=subprocess.DEVNULL)
     bundle = next((work / "artifacts").glob("*/manifest.json")).parent
     subprocess.run([fraudml, "package", "--bundle", bundle, "--quiet"], cwd=work, check=True)
 

@@ -46,8 +46,8 @@ pub fn openwhisk(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>)
 fn properties(text: &str) -> OpenWhisk {
     let value = |name: &str| {
         let lines = text.lines().filter_map(|line| line.split_once('='));
-        let found = lines.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned());
-        found.filter(|value| !value.is_empty()).last()
+        let mut found = lines.filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim().to_owned());
+        found.rfind(|value| !value.is_empty())
     };
     // A file that holds the key alone is one too.
     let bare = || Some(text.trim().to_owned()).filter(|text| text.contains(':') && !text.contains(['=', '\n']));

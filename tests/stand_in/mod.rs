@@ -213,6 +213,8 @@ fn put(kind: &str, name: &str, overwrite: bool, found: Option<Json>, body: &[u8]
         }
     }
     let version = found.map_or(1, |found| found["number"].as_u64().unwrap_or(0) + 1);
+    let package = name.split_once('/').map_or(String::new(), |(package, _)| format!("/{package}"));
+    entity.insert("namespace".into(), json!(format!("guest{package}")));
     entity.insert("number".into(), json!(version));
     entity.insert("version".into(), json!(format!("0.0.{version}")));
     entity.insert("name".into(), json!(name.rsplit('/').next()));
