@@ -289,10 +289,10 @@ fn prepare_folder(options: &Options) -> Result<(), Error> {
     let loaded = config::load(Path::new(options.text("config")?), &sets, &[])
         .map_err(|problems| problems.iter().map(|problem| format!("{problem}\n")).collect::<String>())?;
     let config = loaded.config;
-    let data = read::read(&config.data, &Storage::in_memory(), &Silent).map_err(|error| error.to_string())?;
+    let data = read::read(&config.recipe(), &Storage::in_memory(), &Silent).map_err(|error| error.to_string())?;
     let part = split(&data.dataset, &config.split, Protocol::Random, Seed::new(config.seed))
         .map_err(|error| error.to_string())?;
-    let prepared = prepare(&config.preprocess, &part.train, &part.test, &Storage::in_memory())
+    let prepared = prepare(&config.recipe(), &part.train, &part.test, &Storage::in_memory(), Seed::new(config.seed))
         .map_err(|error| error.to_string())?;
     let train = prepared.train.matrix();
     let (n_rows, n_features) = (data.dataset.n_rows(), train.n_features());

@@ -32,10 +32,10 @@ pub struct PreparedColumns {
 #[derive(Debug, Clone)]
 enum PreparedColumn {
     /// What each packed item becomes, computed once.
-    ByItem(Packed, Arc<[f32]>),
-    ByNumber(Packed, Numeric),
+    Item(Packed, Arc<[f32]>),
+    Number(Packed, Numeric),
     /// A component of a projection, computed once for all rows.
-    ByRow(Arc<[f32]>),
+    Row(Arc<[f32]>),
 }
 
 impl PreparedColumn {
@@ -44,9 +44,9 @@ impl PreparedColumn {
             Encoding::Whole { base, n_items } if n_items as usize <= numbers.n_rows().min(0xffff) => {
                 let known = (0..n_items).map(|item| Some(base + f64::from(item)));
                 let encode = |number| column.encode(column.impute(number));
-                PreparedColumn::ByItem(numbers.clone(), std::iter::once(None).chain(known).map(encode).collect())
+                PreparedColumn::Item(numbers.clone(), std::iter::once(None).chain(known).map(encode).collect())
             }
-            _ => PreparedColumn::ByNumber(numbers.clone(), column.clone()),
+            _ => PreparedColumn::Number(numbers.clone(), column.clone()),
         }
     }
 
@@ -59,11 +59,11 @@ impl PreparedColumn {
             at += stride;
         };
         match self {
-            PreparedColumn::ByItem(items, values) => items.items(rows, |item| put(values[item as usize])),
-            PreparedColumn::ByNumber(numbers, column) => numbers.numbers(rows, |number| {
+            PreparedColumn::Item(items, values) => items.items(rows, |item| put(values[item as usize])),
+            PreparedColumn::Number(numbers, column) => numbers.numbers(rows, |number| {
                 put(column.encode(column.impute(Some(number).filter(|number| !number.is_nan()))));
             }),
-            PreparedColumn::ByRow(values) => rows.for_each(|row| put(values[row as usize])),
+            PreparedColumn::Row(values) => rows.for_each(|row| put(values[row as usize])),
         }
     }
 }
@@ -130,7 +130,7 @@ impl Preprocessor {
             .collect();
         let output = |nth| {
             let values = labels.iter().map(|label| column.encode(label, nth)).collect();
-            PreparedColumn::ByItem(codes.clone(), values)
+            PreparedColumn::Item(codes.clone(), values)
         };
         match column.encode {
             Encode::Label => vec![output(0)],
@@ -158,7 +158,7 @@ fn project(
     let n_components = projection.n_components();
     let component = |nth: usize| {
         let values = blocks.iter().flat_map(|block| block.iter().skip(nth).step_by(n_components).copied());
-        PreparedColumn::ByRow(values.collect())
+        PreparedColumn::Row(values.collect())
     };
     (0..n_components).map(component).collect()
 }
@@ -179,7 +179,7 @@ impl PreparedColumns {
     /// Whether a feature is computed per distinct item.
     #[cfg(test)]
     pub(super) fn is_by_item(&self, feature: usize) -> bool {
-        matches!(self.columns[feature], PreparedColumn::ByItem(..))
+        matches!(self.columns[feature], PreparedColumn::Item(..))
     }
 
     /// One feature of the given rows.

@@ -108,7 +108,7 @@ fn ks(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// A forest on half of a sample, measured on the other half.
-fn adversarial(dataset: &Dataset, early: &[u32], late: &[u32]) -> Result<(Option<f64>, Vec<(String, f64)>)> {
+fn adversarial(dataset: &Dataset, early: &[u32], late: &[u32]) -> Result<judge::ToldApart> {
     let mut is_late = vec![0u8; dataset.n_rows()];
     late.iter().for_each(|&row| is_late[row as usize] = 1);
     let renamed = Dataset {

@@ -24,7 +24,10 @@ use crate::training::seed::Seed;
 const MOST_ROWS: usize = 20_000;
 const MOST_DRIVERS: usize = 10;
 
-pub(super) fn told_apart(dataset: &Arc<Dataset>, a: &[u32], b: &[u32]) -> Result<(Option<f64>, Vec<(String, f64)>)> {
+/// How well two groups of rows are told apart (AUC; none where nothing could be fitted), and by which columns most.
+pub(super) type ToldApart = (Option<f64>, Vec<(String, f64)>);
+
+pub(super) fn told_apart(dataset: &Arc<Dataset>, a: &[u32], b: &[u32]) -> Result<ToldApart> {
     let sample =
         |rows: &[u32]| -> Vec<u32> { rows.iter().copied().step_by(rows.len().div_ceil(MOST_ROWS).max(1)).collect() };
     let mut rows = [sample(a), sample(b)].concat();

@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn groups_stay_whole_and_parts_get_their_shares() {
         let n_rows = 20_000;
-        let number = |row: usize| if row % 50 == 0 { f64::NAN } else { ((row * 7919) % 3001 % 700) as f64 };
+        let number = |row: usize| if row.is_multiple_of(50) { f64::NAN } else { ((row * 7919) % 3001 % 700) as f64 };
         let groups = of_column(&Packed::of(&(0..n_rows).map(number).collect::<Vec<_>>()));
         let labels: Vec<u8> = groups.iter().map(|group| u8::from(group % 5 == 3)).collect();
         let shares = [0.2, 0.2, 0.2, 0.2, 0.2];

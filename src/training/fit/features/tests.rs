@@ -102,7 +102,7 @@ fn figures_are_those_of_a_slow_loop() {
         let std = (squares / (present.len() as f64 - 1.0)).sqrt();
         (mean, std, present.len())
     };
-    let is_train = |row: &usize| row % 3 != 0;
+    let is_train = |row: &usize| !row.is_multiple_of(3);
     let (all_mean, all_std, _) = of((0..N_ROWS).filter(is_train).collect());
     for row in 0..N_ROWS {
         let rows: Vec<usize> = (0..N_ROWS).filter(is_train).filter(|&other| data.key(other) == data.key(row)).collect();
