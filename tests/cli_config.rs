@@ -172,7 +172,7 @@ output: [reports]
     error: `c.yaml`, line 7, column 17: `split.folds`: expected a whole number from 2 to 100, found `2.5`
     error: `c.yaml`, line 7, column 34: `split.test_share`: expected a number above 0 and below 1, found `yes`
     error: `c.yaml`, line 8, column 33: `preprocess.drop.constant`: expected `true` or `false`, found `1`
-    error: `c.yaml`, line 8, column 45: `preprocess.scale`: expected `standard` or `none`, found `standart`
+    error: `c.yaml`, line 8, column 45: `preprocess.scale`: expected `standard`, `min-max`, `robust` or `none`, found `standart`
     hint: did you mean `standard`?
     error: `c.yaml`, line 9, column 32: `models.mlp.hidden`: expected a whole number from 1 to 65536, found `wide`
     error: `c.yaml`, line 9, column 47: `models.mlp.epochs`: expected a whole number from 1 to 1000000, found nothing
@@ -518,18 +518,29 @@ fn show_says_where_each_value_came_from() {
       time: null                                  # default
       amount: null                                # default
       group: null                                 # default
+      unknown_keys: ignore                        # default
+      missing_columns: refuse                     # default
     split:
       test_share: 0.2                             # default
       folds: 3                                    # --set
       protocols: [random]                         # default
+      keep_groups: false                          # default
+      gap: 0.0                                    # default
     preprocess:
       drop:
         missing_above: 0.95                       # default
         constant: true                            # default
+        correlated_above: null                    # default
+        duplicates: false                         # default
+        inconsistent: false                       # default
+        all_but_most_important: null              # default
       impute:
         numeric: median                           # default
+        categorical: most-frequent                # default
+        indicators: false                         # default
       categorical:
         case: upper                               # default
+        encode: label                             # default
       scale: standard                             # default
     imbalance:
       - raw                                       # default

@@ -85,8 +85,7 @@ fn the_recipe_trains_freezes_and_scores() {
     assert_eq!(ok(path, &["predict", "part-?.csv.gz", "identity.csv"]), plain);
     refused(path, &["predict", "nothing-*.csv"], "`nothing-*.csv`: no file has such a name");
 
-    let golden: serde_json::Value =
-        serde_json::from_slice(&fs::read(bundle.join("golden.json")).unwrap()).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&fs::read(bundle.join("golden.json")).unwrap()).unwrap();
     let mut record = golden["records"][0]["record"].clone();
     record["TransactionAmt"] = 1e9.into();
     record["ProductCD"] = "never seen".into();

@@ -307,7 +307,7 @@ fn features_that_are_none() {
             "{ name: a b, log: x }",
             "`c.yaml`, line 9, column 21: `features.0.name`: expected a name of letters, digits, `_`, `-` and `.`, found `a b`".to_owned(),
         ),
-        ("{ name: a, sum: [x] }", "`c.yaml`, line 9, column 27: `features.0.sum`: expected two columns, or a column and a number".to_owned()),
+        ("{ name: a, sum: [x] }", "`c.yaml`, line 9, column 29: `features.0.sum`: expected two columns, or a column and a number".to_owned()),
     ] {
         refused(&one(feature), &expected);
     }
