@@ -40,11 +40,17 @@ const ROOM_UNIT: usize = 4096;
 /// Out of file descriptors, most likely: wait for a connection to end.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
 
-/// Serves until SIGTERM or SIGINT, which end it at once, also as PID 1 of a container; returns the signal's number.
-pub fn serve(listener: TcpListener, n_workers: usize, answerer: Arc<Answerer>) -> io::Result<i32> {
+/// Serves until SIGTERM or SIGINT, which end it at once, also as PID 1 of a container; returns the signal's number. Listens once
+/// signals are caught: who can connect can also end it.
+pub fn serve(
+    listen: impl FnOnce() -> io::Result<TcpListener>,
+    n_workers: usize,
+    answerer: Arc<Answerer>,
+) -> io::Result<i32> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(n_workers).build()?;
     let ended = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let listener = listen()?;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         tokio::spawn(accept(listener, answerer));

@@ -130,13 +130,16 @@ fn failed(code: u8, message: &str) -> ExitCode {
 
 /// Listens and serves until a signal, whose number it returns.
 pub fn serve(options: &Options) -> io::Result<i32> {
-    let listener = TcpListener::bind(SocketAddr::new(options.host, options.port))?;
-    if io::stderr().is_terminal() {
-        let _ = writeln!(io::stderr(), "listening on http://{}", listener.local_addr()?);
-    }
+    let listen = || {
+        let listener = TcpListener::bind(SocketAddr::new(options.host, options.port))?;
+        if io::stderr().is_terminal() {
+            let _ = writeln!(io::stderr(), "listening on http://{}", listener.local_addr()?);
+        }
+        Ok(listener)
+    };
     let n_workers = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
     let action = action(&options.bundle, options.preset);
-    http::serve(listener, n_workers, Arc::new(move |asked| action.answer(asked)))
+    http::serve(listen, n_workers, Arc::new(move |asked| action.answer(asked)))
 }
 
 /// The action over a bundle folder, loaded when it is first needed.

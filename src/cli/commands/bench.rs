@@ -131,7 +131,7 @@ pub(super) fn serve_beside(platform: &Arc<Platform>) -> Result<String> {
     let address = listener.local_addr().map_err(failed)?;
     let (answering, ending) = (Arc::clone(platform), Arc::clone(platform));
     std::thread::spawn(move || {
-        let ended = http::serve(listener, 32, Arc::new(move |asked| answering.reply(asked)));
+        let ended = http::serve(|| Ok(listener), 32, Arc::new(move |asked| answering.reply(asked)));
         // A signal: the processes end with us, and nothing that was measured is whole.
         ending.cool();
         std::process::exit(if matches!(ended, Ok(2)) { 130 } else { 1 });

@@ -31,7 +31,7 @@ pub fn run(args: &ServeArgs, context: &Context) -> std::result::Result<(), Failu
         .document(&json!({ "url": format!("http://{address}"), "namespace": NAMESPACE, "package": package }))?;
     context.printer.confirm(&said(&address, &package))?;
     let answering = Arc::clone(&platform);
-    let ended = http::serve(listener, N_WORKERS, Arc::new(move |asked| answering.reply(asked)));
+    let ended = http::serve(|| Ok(listener), N_WORKERS, Arc::new(move |asked| answering.reply(asked)));
     platform.cool();
     match ended {
         Ok(2) => Err(Error { hint: None, ..Error::interrupted() }.into()),
