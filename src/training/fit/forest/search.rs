@@ -226,8 +226,13 @@ impl<T: Sum> Search<T> {
         }
         self.cuts.push_if(judge.has_missing() && !all.is_empty(), MISSING, all);
         let found = self.cuts.cheapest(&judge).map(|(limit, verdict)| {
-            let [lower, upper] = self.cuts.around(limit, n_bins, all);
-            let cut = if is_whole { FoundCut::Between(lower, upper) } else { FoundCut::Below(limit) };
+            let cut = match is_whole {
+                true => {
+                    let [lower, upper] = self.cuts.around(limit, n_bins, all);
+                    FoundCut::Between(lower, upper)
+                }
+                false => FoundCut::Below(limit),
+            };
             Found { feature, cut, verdict }
         });
         found.map_or(Candidate::Invalid, Candidate::Valid)
@@ -249,17 +254,17 @@ impl<T: Sum> Found<T> {
     /// The same where codes on both sides of a limit are found by `around`.
     pub fn settle_with(self, rules: &Rules, total: T, around: impl Fn(usize, u8) -> (u8, u8)) -> Split<T> {
         let Found { feature, cut, verdict: Verdict { cost, missing_left, left } } = self;
+        let between = |lower: u8, upper: u8| match upper {
+            // No value above: all go left and the missing ones right.
+            MISSING => Cut::AtMost(MISSING - 1),
+            _ => Cut::AtMost(rules.binned.bins(feature).edge_between(lower, upper)),
+        };
         let cut = match cut {
             FoundCut::Known(cut) => cut,
-            // No value above: all go left and the missing ones right.
-            FoundCut::Between(_, MISSING) => Cut::AtMost(MISSING - 1),
-            FoundCut::Between(lower, upper) => Cut::AtMost(rules.binned.bins(feature).edge_between(lower, upper)),
-            FoundCut::Below(MISSING) => Cut::AtMost(MISSING - 1),
+            FoundCut::Between(lower, upper) => between(lower, upper),
             FoundCut::Below(limit) => {
                 let (lower, upper) = around(feature, limit);
-                // No value above: all go left and the missing ones right.
-                let between = || rules.binned.bins(feature).edge_between(lower, upper);
-                Cut::AtMost(if upper == MISSING { MISSING - 1 } else { between() })
+                between(lower, upper)
             }
         };
         Split { feature, cut, missing_left, cost, left, right: total.minus(left) }

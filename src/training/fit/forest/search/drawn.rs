@@ -42,6 +42,30 @@ impl Rules<'_> {
             None => Drawn::None,
         }
     }
+
+    /// The cut at a drawn threshold of a column whose codes have this span and sum up to `sum_up_to` of the last on the left.
+    fn judge_drawn<T: Sum>(
+        &self,
+        feature: usize,
+        total: T,
+        span: (u8, u8),
+        sum_up_to: impl Fn(u8) -> T,
+        rng: &mut ChaCha8Rng,
+    ) -> Candidate<T> {
+        let missing = match self.binned.has_missing(feature) {
+            true => total.minus(sum_up_to(MISSING - 1)),
+            false => T::default(),
+        };
+        let judge = self.judge(total, missing);
+        match self.draw(feature, span, &judge, rng) {
+            Drawn::Constant => Candidate::Constant,
+            Drawn::None => Candidate::Invalid,
+            Drawn::Last(last) => match judge.cut(sum_up_to(last)) {
+                Some(verdict) => Candidate::Valid(Found { feature, cut: FoundCut::Known(Cut::AtMost(last)), verdict }),
+                None => Candidate::Invalid,
+            },
+        }
+    }
 }
 
 impl<T: Sum> Search<T> {
@@ -126,21 +150,8 @@ impl<T: Sum> Search<T> {
             let feature = feature as usize;
             let column = rules.binned.column(feature);
             let sum_up_to = |last: u8| T::of_counts(node.planes.count_up_to(column, node.rows, last));
-            let missing = match rules.binned.has_missing(feature) {
-                true => node.total.minus(sum_up_to(MISSING - 1)),
-                false => T::default(),
-            };
-            let judge = rules.judge(node.total, missing);
-            match rules.draw(feature, dense::span(column, node.rows), &judge, rng) {
-                Drawn::Constant => constant |= 1 << at,
-                Drawn::None => {}
-                Drawn::Last(last) => {
-                    if let Some(verdict) = judge.cut(sum_up_to(last)) {
-                        let cut = FoundCut::Known(Cut::AtMost(last));
-                        keep(best, Candidate::Valid(Found { feature, cut, verdict }));
-                    }
-                }
-            }
+            let candidate = rules.judge_drawn(feature, node.total, dense::span(column, node.rows), sum_up_to, rng);
+            constant |= keep(best, candidate) << at;
         }
         constant
     }
@@ -168,19 +179,7 @@ impl<T: Sum> Search<T> {
             }
             sum
         };
-        let missing = match rules.binned.has_missing(feature) {
-            true => node.total.minus(sum_up_to(MISSING - 1)),
-            false => T::default(),
-        };
-        let judge = rules.judge(node.total, missing);
-        match rules.draw(feature, (a.0.min(b.0), a.1.max(b.1)), &judge, rng) {
-            Drawn::Constant => Candidate::Constant,
-            Drawn::None => Candidate::Invalid,
-            Drawn::Last(last) => match judge.cut(sum_up_to(last)) {
-                Some(verdict) => Candidate::Valid(Found { feature, cut: FoundCut::Known(Cut::AtMost(last)), verdict }),
-                None => Candidate::Invalid,
-            },
-        }
+        rules.judge_drawn(feature, node.total, (a.0.min(b.0), a.1.max(b.1)), sum_up_to, rng)
     }
 }
 
