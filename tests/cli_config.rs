@@ -579,6 +579,16 @@ fn show_says_where_each_value_came_from() {
       permutation: false                          # default
       rows: 10000                                 # default
       repeats: 3                                  # default
+    evaluate:
+      draws: 1000                                 # default
+      by: null                                    # default
+      alerts_per_day: 100                         # default
+      costs:
+        missed_share: 1.0                         # default
+        review: 5.0                               # default
+        friction: 0.0                             # default
+      subgroups: []                               # default
+      show_columns: []                            # default
     output:
       experiments: experiments                    # default
       reports: reports                            # default

@@ -75,14 +75,24 @@ pub struct PlannedCell {
 }
 
 /// What one cell took; a line of `timings.jsonl`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub key: String,
     pub cell: String,
     pub seconds: f64,
     /// To score one row by itself, the median; final fits only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_microseconds: Option<f64>,
+    /// Most memory the process has had so far, in MB of 1,000,000 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_mb: Option<f64>,
+}
+
+/// From `/proc/self/status`; none where there is no such file.
+fn peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
 /// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
@@ -229,7 +239,8 @@ impl PartOfGrid<'_> {
                 let started = std::time::Instant::now();
                 let (key, row_microseconds) = self.fit_cell(&prepared, &set, &report, case, model)?;
                 let seconds = started.elapsed().as_secs_f64();
-                timings.push(Timing { key, cell: self.name(case, model), seconds, row_microseconds });
+                let cell = self.name(case, model);
+                timings.push(Timing { key, cell, seconds, row_microseconds, peak_mb: peak_mb() });
                 self.progress.advance(Unit::Cells, 1);
             }
         }

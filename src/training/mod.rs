@@ -10,6 +10,7 @@ pub mod error;
 pub mod gemm;
 pub mod mapped;
 pub mod progress;
+pub mod row_facts;
 pub mod rows;
 pub mod seed;
 pub mod texts;

@@ -1,7 +1,7 @@
 //! A run: its folder, its id, and what is written there beside the cells.
 //!
 //! Run id = `<name>-<8 hex of config and data>`: where files lie and where results go does not count, their content
-//! does; nor does what changes no fit and no choice (memory budget, permutation importance). `experiments/<run-id>/`
+//! does; nor does what changes no fit and no choice (memory budget, permutation importance, what an evaluation measures). `experiments/<run-id>/`
 //! holds `run.json`, `config.yaml`, `schema.json`, `splits/`, `cells.json`, `leaderboard.{csv,json}`, `selection.json`,
 //! `timings.jsonl`, and `permutation_importance.json` where it was asked for.
 
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::{PlannedCell, Timing};
 use super::config::{
-    CalibrateConfig, Config, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig, ThresholdPolicy,
+    CalibrateConfig, Config, EvaluateConfig, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig,
+    ThresholdPolicy,
 };
 use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
@@ -46,6 +47,8 @@ pub struct RunFile {
     pub limits: LimitsConfig,
     #[serde(default)]
     pub importance: ImportanceConfig,
+    #[serde(default)]
+    pub evaluate: EvaluateConfig,
     pub output: OutputConfig,
     /// The bundle of the winner, once frozen.
     pub bundle: Option<String>,
@@ -67,6 +70,7 @@ pub fn run_id(config: &Config, data: &ReadData) -> String {
     if let Some(config) = determined.as_object_mut() {
         config.remove("output");
         config.remove("importance");
+        config.remove("evaluate");
     }
     if let Some(limits) = determined.pointer_mut("/limits").and_then(|limits| limits.as_object_mut()) {
         limits.remove("memory_budget");
@@ -101,6 +105,7 @@ impl Run {
             calibrate: config.calibrate,
             limits: config.limits,
             importance: config.importance,
+            evaluate: config.evaluate.clone(),
             output: config.output.clone(),
             bundle: None,
             cpu_features: cpu_features(),
@@ -164,6 +169,15 @@ impl Run {
             lines.push('\n');
         }
         write_atomic(&path, lines.as_bytes())
+    }
+
+    /// What each cell took when it was made, the last time it was; lines that can't be read are left out.
+    pub fn timings(&self) -> Result<Vec<Timing>> {
+        let text = std::fs::read_to_string(self.folder.join("timings.jsonl")).unwrap_or_default();
+        let planned = self.cells()?;
+        let lines: Vec<Timing> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let last = |cell: &PlannedCell| lines.iter().rev().find(|timing| timing.key == cell.key).cloned();
+        Ok(planned.iter().filter_map(last).collect())
     }
 
     /// A run by id, unique prefix or path; `None`: the latest finished one.

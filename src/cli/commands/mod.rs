@@ -22,6 +22,7 @@ mod predict;
 mod resample;
 mod serve;
 mod synth;
+mod threshold;
 mod train;
 mod verify;
 
@@ -47,6 +48,7 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Train(args) => train::run(args, context),
         Command::Resample(args) => resample::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Threshold(args) => threshold::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::Package(args) => package::run(args, context),
         Command::Serve(args) => serve::run(args, context),
