@@ -3,25 +3,27 @@
 //! In: a run folder and the cell store. Out: a [`RunReport`]. `train` and `evaluate` both come through here, so what
 //! they say is the same by construction.
 
+mod assess;
+mod provenance;
+
 use std::collections::BTreeMap;
 
+use self::assess::{TestSample, assess};
+use self::provenance::{Drift, provenance};
 use super::calibrate::{CalibrationReport, FoldScores, calibrate};
 use super::cells::{Cell, PlannedCell};
 use super::error::{Error, Result};
 
 use super::config::{LimitsConfig, ThresholdPolicy};
 use super::evaluate::{
-    Assessment, Bootstrap, Explanation, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint,
-    PermutationImportance, PointEstimates, RowFacts, Sample, Scored, Selection, Unit, Winner, mean_over_folds,
-    optimism, overfit, pr_curve, roc_curve, stability_index,
+    Assessment, Explanation, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, PermutationImportance,
+    PointEstimates, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve,
 };
-use super::report::{Curves, LossCurve, Provenance, RunReport};
+use super::report::{Curves, LossCurve, RunReport};
 use super::row_facts;
 use super::run::{Run, RunFile};
 use super::run_dir::{CellStore, read_json};
-use super::seed::Seed;
 use super::select::{OutOfFold, TestScores, operating_point, select};
-use super::table_file::Scores;
 use crate::scoring::calibration::Calibration;
 
 /// A finished run, evaluated.
@@ -204,94 +206,6 @@ fn explanation(run: &Run, winner: &str, threshold: f32) -> Option<Explanation> {
     read.filter(|found| found.cell == winner && found.threshold == threshold)
 }
 
-/// What the figures rest on.
-fn provenance(run: &Run, planned: &[PlannedCell], drift: Drift) -> Provenance {
-    let file = &run.file;
-    let dropped = file.dropped.iter().flat_map(|(protocol, columns)| {
-        let mut by_reason: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-        columns.iter().for_each(|column| by_reason.entry(&column.reason).or_default().push(&column.name));
-        let line = |(reason, names): (&str, Vec<&str>)| [protocol.clone(), names.join(", "), reason.to_owned()];
-        by_reason.into_iter().map(line).collect::<Vec<_>>()
-    });
-    Provenance {
-        version: file.version.clone(),
-        seed: file.seed,
-        inputs: file.inputs.clone(),
-        splits: file.splits.clone(),
-        cpu_features: file.cpu_features.clone(),
-        n_cells: planned.len(),
-        left_out: file.left_out.iter().map(|left| format!("{} {}, {}", left.count, left.what, left.reason)).collect(),
-        dropped: dropped.collect(),
-        target_copies: target_copies(run),
-        score_drift: drift.index,
-        prevalences: drift.prevalences,
-    }
-}
-
-/// Columns whose AUC alone is 0.99 or more (or 0.01 or less), from the profile of the data that `train` wrote.
-fn target_copies(run: &Run) -> Option<Vec<String>> {
-    let path = run.beside(&run.file.output.reports).join(&run.file.run_id).join("eda.json");
-    let profile: serde_json::Value = read_json(&path).ok()?;
-    let telling = |column: &serde_json::Value| {
-        let auc = column.get("auc")?.as_f64()?;
-        ((auc - 0.5).abs() >= 0.49).then(|| column.get("name")?.as_str().map(str::to_owned))?
-    };
-    Some(profile.get("columns")?.as_array()?.iter().filter_map(telling).collect())
-}
-
-/// Final fits of one protocol on the same test rows.
-struct TestSample {
-    protocol: String,
-    row_ids: Vec<String>,
-    labels: Vec<u8>,
-    models: Vec<Scored>,
-}
-
-impl TestSample {
-    fn add(samples: &mut Vec<TestSample>, row: &LeaderboardRow, scores: Scores) -> Result<()> {
-        let scored = Scored { model: row.model.clone(), case: row.case.clone(), scores: scores.scores };
-        match samples.iter_mut().find(|sample| sample.protocol == row.protocol) {
-            Some(sample) if sample.row_ids != scores.row_ids || sample.labels != scores.labels => {
-                return Err(Error::permanent(format!(
-                    "the final fits under {} were not scored on the same test rows",
-                    row.protocol
-                ))
-                .hint("run `fraudml train` again"));
-            }
-            Some(sample) => sample.models.push(scored),
-            None => samples.push(TestSample {
-                protocol: row.protocol.clone(),
-                row_ids: scores.row_ids,
-                labels: scores.labels,
-                models: vec![scored],
-            }),
-        }
-        Ok(())
-    }
-
-    fn compare(&self, run: &Run, assessment: &mut Assessment) -> Result<()> {
-        let facts = row_facts::read(run, &self.protocol, "final", &self.row_ids)?;
-        let (unit, bootstrap) = bootstrap(run, &self.protocol, &self.labels, &facts);
-        let k = run.file.evaluate.alerts_per_day;
-        let sample =
-            Sample { protocol: &self.protocol, labels: &self.labels, facts: &facts, bootstrap: &bootstrap, unit, k };
-        let (headline, differences) = sample.compare(&self.models);
-        assessment.headline.extend(headline);
-        assessment.differences.extend(differences);
-        Ok(())
-    }
-}
-
-/// What the run says is drawn; entities where it says nothing and they are known, else rows.
-fn bootstrap(run: &Run, protocol: &str, labels: &[u8], facts: &RowFacts) -> (Unit, Bootstrap) {
-    let asked = &run.file.evaluate;
-    let usual = if facts.groups.is_some() { Unit::Group } else { Unit::Row };
-    let unit = asked.by.unwrap_or(usual);
-    let unit = if facts.units(unit).is_some() { unit } else { Unit::Row };
-    let seed = Seed::new(run.file.seed).derive(&format!("bootstrap {protocol}"), 0);
-    (unit, Bootstrap::new(labels, facts.units(unit), unit, asked.draws, seed))
-}
-
 /// What the winner's scores became.
 struct Operated {
     /// Key of its final fit.
@@ -300,25 +214,6 @@ struct Operated {
     point: OperatingPoint,
     assessment: Assessment,
     drift: Drift,
-}
-
-/// From out-of-fold to test rows.
-#[derive(Default)]
-struct Drift {
-    /// Of the raw score.
-    index: Option<f64>,
-    prevalences: Option<[f64; 2]>,
-}
-
-impl Drift {
-    fn of(before: &OutOfFold, after: &TestScores) -> Drift {
-        let share = |labels: &[u8]| labels.iter().filter(|&&label| label == 1).count() as f64 / labels.len() as f64;
-        let known = !before.labels().is_empty() && !after.labels().is_empty();
-        Drift {
-            index: stability_index(before.scores(), after.scores()),
-            prevalences: known.then(|| [share(before.labels()), share(after.labels())]),
-        }
-    }
 }
 
 /// Calibration and then threshold come from the winner's out-of-fold scores; the test rows measure both, once.
@@ -359,35 +254,3 @@ fn operate(
     let assessment = assess(run, protocol, &out_of_fold, &test, point.threshold);
     Ok(Operated { winner: last.key.clone(), calibration, point, assessment, drift })
 }
-
-/// The winner at its threshold; models are compared elsewhere.
-fn assess(run: &Run, protocol: &str, out_of_fold: &OutOfFold, test: &TestScores, threshold: f32) -> Assessment {
-    let (unit, bootstrap) = bootstrap(run, protocol, test.labels(), test.facts());
-    let winner = Winner { out_of_fold, test, threshold, bootstrap: &bootstrap };
-    let asked = &run.file.evaluate;
-    let costs = if let ThresholdPolicy::Cost(costs) = run.file.threshold { costs } else { asked.costs };
-    let (money, money_undefined) = match winner.money(costs) {
-        Ok(money) => (Some(money), None),
-        Err(_) if !row_facts::are_kept(run) => (None, Some(NOTHING_KEPT.to_owned())),
-        Err(reason) => (None, Some(reason)),
-    };
-    let [thresholds, thresholds_test] = winner.thresholds();
-    let (days_per_period, periods) = winner.periods();
-    Assessment {
-        by: Some(unit),
-        draws: asked.draws,
-        alerts_per_day: asked.alerts_per_day,
-        point: winner.point(),
-        thresholds,
-        thresholds_test,
-        money,
-        money_undefined,
-        subgroups: winner.subgroups(),
-        periods,
-        days_per_period,
-        headline: Vec::new(),
-        differences: Vec::new(),
-    }
-}
-
-const NOTHING_KEPT: &str = "the run keeps no facts of its rows; run `fraudml train` again, finished fits are kept";

@@ -640,7 +640,6 @@ fn types_are_strict() {
         "threshold: 0.1",
         "threshold: { max_fpr: 0.1, value: 0.5 }",
         "threshold: { min_precision: 0 }",
-        "threshold: { alerts_per_day: 3 }",
         "threshold: { cost: {} }",
         "threshold: { value: 1.5 }",
         "threshold: { f_beta: 0 }",
