@@ -179,12 +179,12 @@ fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &d
             false => "that is for labels, row numbers and scores: raise it, or use fewer rows",
         }));
     }
-    let bytes = need.always + budget.map_or(need.spillable, |budget| need.spillable.min(budget));
+    let bytes = PROCESS + need.always + budget.map_or(need.spillable, |budget| need.spillable.min(budget));
     tracing::info!(bytes, "memory this run is expected to take");
     if need.always + need.spillable > 1e9 {
         progress.say(&format!("about {:.1} GB of memory will be needed", gigabytes(bytes)));
     }
-    if bytes < need.always + need.spillable {
+    if bytes < PROCESS + need.always + need.spillable {
         let on_disk = gigabytes(need.spillable);
         progress.say(&format!(
             "columns and bins, up to {on_disk:.1} GB, exceed the budget and lie on disk while the run lasts"
@@ -213,6 +213,8 @@ struct Need {
     matrices: bool,
 }
 
+/// The program and its drawings, whatever the data.
+const PROCESS: f64 = 100e6;
 /// Label, id, time, splits, weights, scores and the samples of the trees that grow at once.
 const BYTES_PER_ROW: f64 = 100.0;
 

@@ -40,3 +40,5 @@ pub mod run_dir;
 pub mod table_file;
 pub mod timing;
 pub mod verify;
+#[cfg(test)]
+mod contract;

@@ -55,7 +55,8 @@ fn open_file(path: &Path) -> Result<File> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     match file.metadata() {
         Ok(metadata) if metadata.is_dir() => {
-            Err(Error::permanent(format!("`{}`: expected a file, found a folder", path.display())))
+            Err(Error::permanent(format!("`{}`: expected a file, found a folder", path.display()))
+                .hint("name a file in it, or all of them by a pattern such as `FOLDER/*.csv`"))
         }
         _ => Ok(file),
     }
@@ -234,6 +235,10 @@ fn header(file: &Path, record: &csv::ByteRecord) -> Result<Vec<String>> {
         return Err(Error::permanent(format!(
             "`{path}`, line 1: expected at most {MOST_COLUMNS} columns, found {found}"
         )));
+    }
+    if record.as_slice().contains(&0) {
+        return Err(Error::permanent(format!("`{path}`, line 1: expected UTF-8 text, found zero bytes, as in UTF-16"))
+            .hint("convert the file to UTF-8, for example with `iconv -f utf-16 -t utf-8`"));
     }
     let mut known = std::collections::BTreeSet::new();
     let mut header: Vec<String> = Vec::with_capacity(record.len());
