@@ -48,6 +48,14 @@ pub enum Command {
     Eda(EdaArgs),
     /// Train the grid of models and cases, select, freeze; continues what is unfinished
     Train(TrainArgs),
+    /// List the cells of a config's grid with what each will take, for many machines to share
+    Plan(PlanArgs),
+    /// Do a part of a planned grid; cells that are there are left alone
+    Cell(CellArgs),
+    /// Select, freeze and report once all cells of a planned grid are there
+    Collect(CollectArgs),
+    /// Write what an engine needs to run a planned grid, and send it off with `--go`
+    Submit(SubmitArgs),
     /// Show what a case does to the training rows: writes them with their origin
     Resample(ResampleArgs),
     /// Show the figures of a finished run; trains nothing
@@ -159,6 +167,71 @@ impl From<DeviceArg> for Device {
             DeviceArg::Flex => Device::Flex,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CellArgs {
+    /// Id, unique prefix or path of a planned run
+    #[arg(long, value_name = "RUN")]
+    pub run: String,
+    /// Which cells: `I/N`, those whose number is I modulo N; or `N`, where the engine says which part this is
+    /// (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX or PBS_ARRAY_INDEX)
+    #[arg(long, value_name = "[I/]N")]
+    pub shard: String,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Id, unique prefix or path of a planned run
+    #[arg(long, value_name = "RUN")]
+    pub run: String,
+    /// Wait for cells that are missing
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Id, unique prefix or path of a planned run, as every machine sees it
+    #[arg(long, value_name = "RUN")]
+    pub run: String,
+    /// Who runs the parts
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub engine: EngineArg,
+    /// Parts of the grid
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub shards: u16,
+    /// Parts that run at once [default: as many as the engine will; local: one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub at_once: Option<u16>,
+    /// Cores of a part
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub cores: u16,
+    /// Kubernetes: an image with `fraudml` on its path
+    #[arg(long, value_name = "REF", default_value = "fraudml-trainer")]
+    pub image: String,
+    /// Kubernetes: the claim of the volume that holds the working folder
+    #[arg(long, value_name = "NAME", default_value = "fraudml")]
+    pub claim: String,
+    /// Send it off, not only write and show it
+    #[arg(long)]
+    pub go: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// This machine: parts as processes
+    Local,
+    /// An array job, and a job that collects
+    Slurm,
+    /// An indexed Job, and one that collects
+    Kubernetes,
 }
 
 #[derive(Debug, Args)]

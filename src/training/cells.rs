@@ -4,7 +4,7 @@
 //! output or threads. So a finished cell is found again by any run that asks for the same thing, and what is finished is
 //! skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -138,41 +138,57 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
     sha256_hex(identity.to_string().as_bytes())[..32].to_owned()
 }
 
-/// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is prepared
-/// once for its cases, a case resampled once for its models.
-pub fn fit_all(
-    config: &Config,
-    data: &ReadData,
-    splits: &[Split],
-    store: &CellStore,
-    storage: &Storage,
-    timings: &mut Vec<Timing>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let grid = plan(config, data, splits);
-    let n_missing = grid.iter().filter(|cell| !store.has(&cell.key)).count();
-    if n_missing < grid.len() {
-        progress.say(&format!("{} of {} cells are finished already", grid.len() - n_missing, grid.len()));
+/// The grid and what it is worked on with.
+#[derive(Clone, Copy)]
+pub struct Grid<'a> {
+    pub config: &'a Config,
+    pub data: &'a ReadData,
+    pub splits: &'a [Split],
+    pub store: &'a CellStore,
+    pub storage: &'a Storage,
+    /// Keys of the cells to do; all where there are none named.
+    pub only: Option<&'a BTreeSet<String>>,
+    pub progress: &'a dyn Progress,
+}
+
+impl Grid<'_> {
+    /// Whether a cell is to be done and is not there yet.
+    fn is_open(&self, key: &str) -> bool {
+        self.only.is_none_or(|only| only.contains(key)) && !self.store.has(key)
     }
-    progress.begin(Unit::Cells, "cells", n_missing as u64);
-    for split in splits {
-        for part in split.parts() {
-            let work = PartOfGrid { config, data, split, part, store, storage, progress };
-            work.fit(timings)?;
+
+    /// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is
+    /// prepared once for its cases, a case resampled once for its models.
+    pub fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
+        let cells = plan(self.config, self.data, self.splits);
+        let n_wanted = cells.iter().filter(|cell| self.only.is_none_or(|only| only.contains(&cell.key))).count();
+        let n_open = cells.iter().filter(|cell| self.is_open(&cell.key)).count();
+        if n_open < n_wanted {
+            self.progress.say(&format!("{} of {n_wanted} cells are finished already", n_wanted - n_open));
         }
+        self.progress.begin(Unit::Cells, "cells", n_open as u64);
+        for split in self.splits {
+            for part in split.parts() {
+                PartOfGrid { grid: *self, split, part }.fit(timings)?;
+            }
+        }
+        self.progress.end(Unit::Cells);
+        Ok(())
     }
-    progress.end(Unit::Cells);
-    Ok(())
 }
 
 struct PartOfGrid<'a> {
-    config: &'a Config,
-    data: &'a ReadData,
+    grid: Grid<'a>,
     split: &'a Split,
     part: Part,
-    store: &'a CellStore,
-    storage: &'a Storage,
-    progress: &'a dyn Progress,
+}
+
+impl<'a> std::ops::Deref for PartOfGrid<'a> {
+    type Target = Grid<'a>;
+
+    fn deref(&self) -> &Grid<'a> {
+        &self.grid
+    }
 }
 
 impl PartOfGrid<'_> {
@@ -193,7 +209,7 @@ impl PartOfGrid<'_> {
     fn missing<'c>(&'c self, case: &'c NamedCase, aside: Option<f64>) -> impl Iterator<Item = &'c NamedModel> {
         let models = self.config.models.iter().filter(|model| runs(model, case));
         let models = models.filter(move |model| model.model.set_aside() == aside);
-        models.filter(|model| !self.store.has(&self.key(case, model)))
+        models.filter(|model| self.is_open(&self.key(case, model)))
     }
 
     /// Models that set rows aside have a preparation of their own, for it must not see these rows.

@@ -36,4 +36,5 @@ pub mod checks;
 pub mod outcome;
 pub mod run;
 pub mod run_dir;
+pub mod shards;
 pub mod table_file;

@@ -2,10 +2,11 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
-use super::cells::{fit_all, plan};
+use super::cells::{Grid, plan};
 use super::config::{Config, NamedModel};
 use super::error::{Error, Result};
 use super::evaluate::{Permuting, permutation_importance};
@@ -18,6 +19,7 @@ use super::resampled::{ResampledRows, Wanted};
 use super::run::{Run, run_id};
 use super::run_dir::{CellStore, create_folder, prove_writable, publish_folder, to_json, write_atomic};
 use super::seed::Seed;
+use super::shards::{self, PlanFile, Shard};
 use super::split::{Part, Split, split};
 use super::{checks, freeze, read, report};
 use crate::scoring::bundle::Bundle;
@@ -46,8 +48,10 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     run.write_splits(&data, &splits)?;
     run.write_cells(&plan(config, &data, &splits))?;
     let mut timings = Vec::new();
-    let fitted = fit_all(config, &data, &splits, &store, &storage, &mut timings, progress);
-    run.append_timings(&timings)?;
+    let (data_read, cells) = (&data, &store);
+    let grid = Grid { config, data: data_read, splits: &splits, store: cells, storage: &storage, only: None, progress };
+    let fitted = grid.fit(&mut timings);
+    run.append_timings("timings.jsonl", &timings)?;
     fitted?;
     run.file.dropped = dropped_columns(&run, &store)?;
     let mut outcome = assemble(&run, &store)?;
@@ -57,6 +61,44 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     let reports = write_report(&run, &outcome, Some(&eda))?;
     finish(&run, &outcome.report)?;
     Ok(Trained { run, eda, report: outcome.report, bundle, reports })
+}
+
+/// What [`train`] does before the first fit, and the list of cells with what each will take, for many machines to share.
+pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
+    let store = open_outputs(config)?;
+    let data =
+        read::read(&config.recipe(), &Storage::new(config.limits.memory_budget, &config.output.experiments), progress)?;
+    let splits = split_all(config, &data)?;
+    checks::before_fitting(config, &data, &splits, &store, progress)?;
+    let mut run = Run::open(config, &data)?;
+    run.write("config.yaml", resolved.as_bytes())?;
+    run.write_splits(&data, &splits)?;
+    let cells = plan(config, &data, &splits);
+    run.write_cells(&cells)?;
+    let plan = PlanFile::of(config, &data, &splits, &run.file.run_id, cells);
+    run.write(shards::PLAN_FILE, &to_json(&plan))?;
+    Ok((run, plan))
+}
+
+/// Does what is not done yet of a shard's cells; how many that were. Reads no data where nothing is open.
+pub fn fit_shard(config: &Config, run: &Run, shard: Shard, progress: &dyn Progress) -> Result<usize> {
+    let plan = PlanFile::read(&run.folder)?;
+    let store = CellStore::open(run.folder.parent().unwrap_or(std::path::Path::new(".")))?;
+    let open: BTreeSet<String> =
+        shard.cells(&plan).filter(|cell| !store.has(&cell.key)).map(|cell| cell.key.clone()).collect();
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
+    let data = read::read(&config.recipe(), &storage, progress)?;
+    let splits = split_all(config, &data)?;
+    plan.check_unchanged(config, &data, &splits, &open)?;
+    let mut timings = Vec::new();
+    let grid =
+        Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: Some(&open), progress };
+    let fitted = grid.fit(&mut timings);
+    run.append_timings(&format!("timings-{}-of-{}.jsonl", shard.index, shard.of), &timings)?;
+    fitted.map(|()| open.len())
 }
 
 /// Evaluates a run again from its cells and writes its report; trains nothing.

@@ -155,9 +155,9 @@ impl Run {
         read_json(&self.folder.join("cells.json"))
     }
 
-    /// Appends to `timings.jsonl`: kept apart, for times differ from run to run.
-    pub fn append_timings(&self, timings: &[Timing]) -> Result<()> {
-        let path = self.folder.join("timings.jsonl");
+    /// Appends to `timings.jsonl` (of a shard: its own): kept apart, for times differ from run to run.
+    pub fn append_timings(&self, file: &str, timings: &[Timing]) -> Result<()> {
+        let path = self.folder.join(file);
         let mut lines = std::fs::read_to_string(&path).unwrap_or_default();
         for timing in timings {
             lines.push_str(&serde_json::to_string(timing).unwrap_or_default());
