@@ -117,7 +117,8 @@ fn any_shards_give_the_bytes_of_one_run() {
         let folder = Folder::planned();
         // Last to first, and the first one twice.
         for index in (0..n_shards).rev().chain([0]) {
-            let told = folder.done(&["cell", "--run", "tiny", "--shard", &format!("{index}/{n_shards}"), "--threads", "1"]);
+            let told =
+                folder.done(&["cell", "--run", "tiny", "--shard", &format!("{index}/{n_shards}"), "--threads", "1"]);
             assert!(told.contains("cells done"), "{told}");
         }
         let again = folder.done(&["cell", "--run", "tiny", "--shard", &format!("0/{n_shards}")]);
@@ -140,7 +141,8 @@ fn killed_shards_and_shards_of_this_machine_give_them_too() {
         child.kill().expect("it can be killed");
         child.wait().expect("it ends");
     }
-    let told = folder.done(&["submit", "--run", "tiny", "--engine", "local", "--shards", "3", "--at-once", "2", "--go"]);
+    let told =
+        folder.done(&["submit", "--run", "tiny", "--engine", "local", "--shards", "3", "--at-once", "2", "--go"]);
     assert!(told.contains("all shards are done"), "{told}");
     folder.done(&["collect", "--watch", "--run", "tiny"]);
     let mut found = folder.bytes();
@@ -175,7 +177,10 @@ fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
     let code = serde_json::from_str::<serde_json::Value>(&plan).unwrap()["code"].as_str().unwrap().to_owned();
     let text = told.join("\n").replace(&id, "RUN").replace(&code, "CODE");
     // Hashes change with the rows alone, but say nothing to a reader.
-    let words: Vec<String> = text.split(' ').map(|word| if word.trim_end().trim_end_matches(',').len() == 64 { "HASH\n".into() } else { word.to_owned() }).collect();
+    let words: Vec<String> = text
+        .split(' ')
+        .map(|word| if word.trim_end().trim_end_matches(',').len() == 64 { "HASH\n".into() } else { word.to_owned() })
+        .collect();
     assert_snapshot!(words.join(" "));
 }
 
@@ -183,7 +188,8 @@ fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
 fn engines_get_what_they_read() {
     let folder = Folder::planned();
     let slurm = folder.done(&["submit", "--run", "tiny", "--engine", "slurm", "--shards", "4", "--at-once", "2"]);
-    let kubernetes = folder.done(&["submit", "--run", "tiny", "--engine", "kubernetes", "--shards", "4", "--image", "r/t:1"]);
+    let kubernetes =
+        folder.done(&["submit", "--run", "tiny", "--engine", "kubernetes", "--shards", "4", "--image", "r/t:1"]);
     let run = fs::read_dir(folder.path().join("experiments")).unwrap().flatten();
     let run = run.map(|entry| entry.path()).find(|path| path.join("plan.json").is_file()).unwrap();
     let id = run.file_name().unwrap().to_string_lossy().into_owned();

@@ -33,6 +33,27 @@ pub struct GlobalArgs {
     /// Worker threads [default: one per core]; results are the same for any number
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Tell on standard error what is being done, from this level on; draws no progress bars
+    #[arg(long, global = true, value_name = "LEVEL", value_enum)]
+    pub log: Option<LogLevel>,
+    /// How lines of the log are written
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -144,6 +165,9 @@ pub struct TrainArgs {
     /// Where networks are trained [default: `models.mlp.device`, the processor]
     #[arg(long, value_name = "DEVICE", value_enum)]
     pub device: Option<DeviceArg>,
+    /// Memory that columns and bins may take, as in `2GB`; the rest lies on disk [default: `limits.memory_budget`]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_budget: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -443,6 +467,45 @@ pub struct BenchArgs {
 pub enum VerifyCommand {
     /// Rows through stages, sequence and fused action: every score must have the bits of `predict`
     Parity(ParityArgs),
+    /// Nothing that is learned depends on held-out rows, and no column gives the label away
+    Leak(LeakArgs),
+    /// Train a finished run again in a scratch folder: every hash must be the same
+    Replay(ReplayArgs),
+    /// The hashes of a bundle, and its golden records
+    Bundle(BundleArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LeakArgs {
+    /// Id, unique prefix or path of a run whose config is taken [default: the latest finished one]
+    #[arg(value_name = "RUN", conflicts_with_all = ["config", "set", "only"])]
+    pub run: Option<String>,
+    /// A config instead; nothing needs to be trained
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Override any key of the config, as in `models.mlp.epochs=10`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    pub set: Vec<String>,
+    /// Only these models and cases of the config, as in `random-forest,raw`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "config")]
+    pub only: Vec<String>,
+    /// Share of the test rows that may have a copy among the rows learned from
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    pub max_copies: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Id, unique prefix or path of a run [default: the latest finished one]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(value_name = "B")]
+    pub bundle: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -465,6 +528,11 @@ pub struct ParityArgs {
     /// A file that holds `AUTH=uuid:key` [default: OW_AUTH, else ~/.wskprops]
     #[arg(long, value_name = "FILE")]
     pub auth_file: Option<PathBuf>,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a share from 0 to 1".to_owned())
 }
 
 fn reasons(text: &str) -> Result<usize, String> {

@@ -31,6 +31,7 @@ pub struct Outcome {
 /// Reads every cell of the run. Error: cells are missing (which, and how to finish).
 pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
     let planned = run.cells()?;
+    planned.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
     let missing: Vec<&PlannedCell> = planned.iter().filter(|cell| !store.has(&cell.key)).collect();
     if let Some(first) = missing.first() {
         let PlannedCell { protocol, model, case, part, .. } = first;

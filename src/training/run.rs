@@ -15,8 +15,9 @@ use super::config::{
 };
 use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
-use super::run_dir::{read_json, to_json, write_atomic};
+use super::run_dir::{read_json, refuse_newer, to_json, write_atomic};
 use super::split::Split;
+use super::timing::Timed;
 use crate::scoring::bundle::sha256_hex;
 use crate::scoring::preprocessor::DroppedColumn;
 
@@ -52,6 +53,13 @@ pub struct RunFile {
     /// On which the bits of the mlp depend.
     pub cpu_features: Vec<String>,
     pub threads: usize,
+    /// How long the verbs of the training that finished it took; fits that were there already are none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Timed>,
+}
+
+impl RunFile {
+    pub const FORMAT: u32 = 1;
 }
 
 /// An opened run folder.
@@ -85,7 +93,7 @@ impl Run {
         let run_id = run_id(config, data);
         let folder = config.output.experiments.join(&run_id);
         let file = RunFile {
-            format: 1,
+            format: RunFile::FORMAT,
             run_id,
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -105,7 +113,9 @@ impl Run {
             bundle: None,
             cpu_features: cpu_features(),
             threads: rayon::current_num_threads(),
+            timing: None,
         };
+        refuse_newer(&folder.join("run.json"), RunFile::FORMAT)?;
         let before = read_json::<RunFile>(&folder.join("run.json")).ok().filter(|before| before.run_id == file.run_id);
         // What an earlier finish left stays until this one is finished too.
         let file = RunFile { bundle: before.and_then(|before| before.bundle), ..file };
@@ -168,7 +178,11 @@ impl Run {
 
     /// A run by id, unique prefix or path; `None`: the latest finished one.
     pub fn find(output: &OutputConfig, wanted: Option<&str>) -> Result<Run> {
-        let at = |folder: PathBuf| Ok(Run { file: read_json(&folder.join("run.json"))?, folder });
+        let at = |folder: PathBuf| {
+            let file = folder.join("run.json");
+            refuse_newer(&file, RunFile::FORMAT)?;
+            Ok(Run { file: read_json(&file)?, folder })
+        };
         if let Some(path) = wanted.map(Path::new).filter(|path| path.join("run.json").is_file()) {
             return at(path.to_owned());
         }
