@@ -85,14 +85,24 @@ pub struct PlannedCell {
 }
 
 /// What one cell took; a line of `timings.jsonl`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub key: String,
     pub cell: String,
     pub seconds: f64,
     /// To score one row by itself, the median; final fits only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_microseconds: Option<f64>,
+    /// Most memory the process has had so far, in MB of 1,000,000 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_mb: Option<f64>,
+}
+
+/// From `/proc/self/status`; none where there is no such file.
+fn peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
 /// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
@@ -334,7 +344,8 @@ fn publish(of: &PartOfGrid, ids: &Texts, key: String, fit: CellFit, store: &Cell
     let (columns, rows) = prepared.held_out.columns();
     let timed = || columns.matrix(&rows[..rows.len().min(TIMED_ROWS)]);
     let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &timed())).flatten();
-    Ok(Timing { key, cell: of.name(case, model), seconds: started.elapsed().as_secs_f64(), row_microseconds })
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Timing { key, cell: of.name(case, model), seconds, row_microseconds, peak_mb: peak_mb() })
 }
 
 /// The median time to score one row by itself, over at most a thousand rows.

@@ -217,7 +217,7 @@ struct Need {
 const BYTES_PER_ROW: f64 = 100.0;
 
 /// Bytes that fitting one cell takes, its share of the run's data included: an upper bound as [`Need`] is.
-pub fn cell_bytes(config: &Config, data: &ReadData, splits: &[Split], cell: &PlannedCell) -> u64 {
+pub fn memory_of_cell(config: &Config, data: &ReadData, splits: &[Split], cell: &PlannedCell) -> u64 {
     let alone = Config {
         models: config.models.iter().filter(|model| model.name == cell.model).cloned().collect(),
         imbalance: config.imbalance.iter().filter(|case| case.name == cell.case).cloned().collect(),

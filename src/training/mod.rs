@@ -11,6 +11,7 @@ pub mod gemm;
 pub mod mapped;
 pub mod planted;
 pub mod progress;
+pub mod row_facts;
 pub mod rows;
 pub mod seed;
 pub mod texts;

@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::cells::{PlannedCell, plan};
-use super::checks::cell_bytes;
+use super::checks::memory_of_cell;
 use super::config::{Config, ModelConfig};
 use super::error::{Error, Result};
 use super::read::ReadData;
@@ -68,7 +68,7 @@ impl PlanFile {
             let rows = rows(config, splits, &cell);
             Planned {
                 rows,
-                memory_bytes: cell_bytes(config, data, splits, &cell),
+                memory_bytes: memory_of_cell(config, data, splits, &cell),
                 core_seconds: core_seconds(config, &cell, rows, data.dataset.table.n_columns()),
                 cell,
             }

@@ -23,6 +23,7 @@ mod resample;
 mod serve;
 mod shards;
 mod synth;
+mod threshold;
 mod train;
 mod verify;
 
@@ -52,6 +53,7 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Submit(args) => shards::submit(args, context),
         Command::Resample(args) => resample::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Threshold(args) => threshold::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::Package(args) => package::run(args, context),
         Command::Serve(args) => serve::run(args, context),
