@@ -45,7 +45,8 @@ fn lasting(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found.retain(|path, _| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // What a killed process left half-written keeps its temporary name.
-        !["run.json", "timings.jsonl"].contains(&name.as_str()) && !path.to_string_lossy().contains(".writing-")
+        !["run.json", "timings.jsonl", "times.csv"].contains(&name.as_str())
+            && !path.to_string_lossy().contains(".writing-")
     });
     found
 }

@@ -4,7 +4,7 @@
 //! output or threads. So a finished cell is found again by any run that asks for the same thing, and what is finished is
 //! skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -85,14 +85,24 @@ pub struct PlannedCell {
 }
 
 /// What one cell took; a line of `timings.jsonl`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub key: String,
     pub cell: String,
     pub seconds: f64,
     /// To score one row by itself, the median; final fits only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_microseconds: Option<f64>,
+    /// Most memory the process has had so far, in MB of 1,000,000 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_mb: Option<f64>,
+}
+
+/// From `/proc/self/status`; none where there is no such file.
+fn peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
 /// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
@@ -150,40 +160,53 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
     sha256_hex(identity.to_string().as_bytes())[..32].to_owned()
 }
 
-/// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is prepared
-/// once for its cases, a case resampled once for its models.
-pub fn fit_all(
-    config: &Config,
-    data: &ReadData,
-    splits: &[Split],
-    store: &CellStore,
-    storage: &Storage,
-    timings: &mut Vec<Timing>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let grid = plan(config, data, splits);
-    grid.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
-    let n_missing = grid.iter().filter(|cell| !store.has(&cell.key)).count();
-    if n_missing < grid.len() {
-        progress.say(&format!("{} of {} cells are finished already", grid.len() - n_missing, grid.len()));
+/// The grid and what it is worked on with.
+pub struct Grid<'a> {
+    pub config: &'a Config,
+    pub data: &'a ReadData,
+    pub splits: &'a [Split],
+    pub store: &'a CellStore,
+    pub storage: &'a Storage,
+    /// Keys of the cells to do; all where there are none named.
+    pub only: Option<&'a BTreeSet<String>>,
+    pub progress: &'a dyn Progress,
+}
+
+impl Grid<'_> {
+    fn is_wanted(&self, key: &str) -> bool {
+        self.only.is_none_or(|only| only.contains(key))
     }
-    progress.begin(Unit::Cells, "cells", n_missing as u64);
-    for split in splits {
-        for part in split.parts() {
-            let of_grid = PartOfGrid { config, split, part, storage, progress };
-            let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
-            of_grid.fit(&|case, model| !store.has(&key(case, model)), &mut |fit| {
-                timings.push(publish(&of_grid, &data.dataset.ids, key(fit.case, fit.model), fit, store)?);
-                progress.advance(Unit::Cells, 1);
-                if let Some(Timing { key, cell, seconds, .. }) = timings.last() {
-                    tracing::info!(cell, key, seconds, "fitted");
-                }
-                Ok(())
-            })?;
+
+    /// Does every wanted cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is
+    /// prepared once for its cases, a case resampled once for its models.
+    pub fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
+        let Grid { config, data, store, storage, progress, .. } = *self;
+        let wanted = plan(config, data, self.splits).into_iter().filter(|cell| self.is_wanted(&cell.key));
+        let wanted: Vec<PlannedCell> = wanted.collect();
+        wanted.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
+        let n_open = wanted.iter().filter(|cell| !store.has(&cell.key)).count();
+        if n_open < wanted.len() {
+            progress.say(&format!("{} of {} cells are finished already", wanted.len() - n_open, wanted.len()));
         }
+        progress.begin(Unit::Cells, "cells", n_open as u64);
+        for split in self.splits {
+            for part in split.parts() {
+                let of_grid = PartOfGrid { config, split, part, storage, progress };
+                let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
+                let is_open = |key: &str| self.is_wanted(key) && !store.has(key);
+                of_grid.fit(&|case, model| is_open(&key(case, model)), &mut |fit| {
+                    timings.push(publish(&of_grid, &data.dataset.ids, key(fit.case, fit.model), fit, store)?);
+                    progress.advance(Unit::Cells, 1);
+                    if let Some(Timing { key, cell, seconds, .. }) = timings.last() {
+                        tracing::info!(cell, key, seconds, "fitted");
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        progress.end(Unit::Cells);
+        Ok(())
     }
-    progress.end(Unit::Cells);
-    Ok(())
 }
 
 /// Models and cases on one part of a split.
@@ -321,7 +344,8 @@ fn publish(of: &PartOfGrid, ids: &Texts, key: String, fit: CellFit, store: &Cell
     let (columns, rows) = prepared.held_out.columns();
     let timed = || columns.matrix(&rows[..rows.len().min(TIMED_ROWS)]);
     let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &timed())).flatten();
-    Ok(Timing { key, cell: of.name(case, model), seconds: started.elapsed().as_secs_f64(), row_microseconds })
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Timing { key, cell: of.name(case, model), seconds, row_microseconds, peak_mb: peak_mb() })
 }
 
 /// The median time to score one row by itself, over at most a thousand rows.

@@ -218,6 +218,18 @@ const PROCESS: f64 = 100e6;
 /// Label, id, time, splits, weights, scores and the samples of the trees that grow at once.
 const BYTES_PER_ROW: f64 = 100.0;
 
+/// Bytes that fitting one cell takes, its share of the run's data included: an upper bound as [`Need`] is.
+pub fn memory_of_cell(config: &Config, data: &ReadData, splits: &[Split], cell: &PlannedCell) -> u64 {
+    let alone = Config {
+        models: config.models.iter().filter(|model| model.name == cell.model).cloned().collect(),
+        imbalance: config.imbalance.iter().filter(|case| case.name == cell.case).cloned().collect(),
+        ..config.clone()
+    };
+    let need = Need::of(&alone, data, splits);
+    let budget = config.limits.memory_budget.map_or(f64::INFINITY, |bytes| bytes as f64);
+    (need.always + need.spillable.min(budget)) as u64
+}
+
 fn bins(model: &ModelConfig) -> Option<usize> {
     match model {
         ModelConfig::RandomForest(forest) | ModelConfig::ExtraTrees(forest) => Some(forest.bins),

@@ -1,7 +1,7 @@
 //! A run: its folder, its id, and what is written there beside the cells.
 //!
 //! Run id = `<name>-<8 hex of config and data>`: where files lie and where results go does not count, their content
-//! does; nor does what changes no fit and no choice (memory budget, permutation importance). `experiments/<run-id>/`
+//! does; nor does what changes no fit and no choice (memory budget, permutation importance, what an evaluation measures). `experiments/<run-id>/`
 //! holds `run.json`, `config.yaml`, `schema.json`, `splits/`, `cells.json`, `leaderboard.{csv,json}`, `selection.json`,
 //! `timings.jsonl`, and `permutation_importance.json` where it was asked for.
 
@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::{PlannedCell, Timing};
 use super::config::{
-    CalibrateConfig, Config, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig, ThresholdPolicy,
+    CalibrateConfig, Config, EvaluateConfig, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig,
+    ThresholdPolicy,
 };
 use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
@@ -47,6 +48,8 @@ pub struct RunFile {
     pub limits: LimitsConfig,
     #[serde(default)]
     pub importance: ImportanceConfig,
+    #[serde(default)]
+    pub evaluate: EvaluateConfig,
     pub output: OutputConfig,
     /// The bundle of the winner, once frozen.
     pub bundle: Option<String>,
@@ -75,6 +78,7 @@ pub fn run_id(config: &Config, data: &ReadData) -> String {
     if let Some(config) = determined.as_object_mut() {
         config.remove("output");
         config.remove("importance");
+        config.remove("evaluate");
     }
     if let Some(limits) = determined.pointer_mut("/limits").and_then(|limits| limits.as_object_mut()) {
         limits.remove("memory_budget");
@@ -109,6 +113,7 @@ impl Run {
             calibrate: config.calibrate,
             limits: config.limits,
             importance: config.importance,
+            evaluate: config.evaluate.clone(),
             output: config.output.clone(),
             bundle: None,
             cpu_features: cpu_features(),
@@ -165,15 +170,29 @@ impl Run {
         read_json(&self.folder.join("cells.json"))
     }
 
-    /// Appends to `timings.jsonl`: kept apart, for times differ from run to run.
-    pub fn append_timings(&self, timings: &[Timing]) -> Result<()> {
-        let path = self.folder.join("timings.jsonl");
+    /// Appends to `timings.jsonl` (of a shard: its own): kept apart, for times differ from run to run.
+    pub fn append_timings(&self, file: &str, timings: &[Timing]) -> Result<()> {
+        let path = self.folder.join(file);
         let mut lines = std::fs::read_to_string(&path).unwrap_or_default();
         for timing in timings {
             lines.push_str(&serde_json::to_string(timing).unwrap_or_default());
             lines.push('\n');
         }
         write_atomic(&path, lines.as_bytes())
+    }
+
+    /// What each cell took when it was made, the last time it was; lines that can't be read are left out.
+    pub fn timings(&self) -> Result<Vec<Timing>> {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|ends| ends == "jsonl"));
+        // Those of shards, then the run's own.
+        files.sort();
+        let text: String = files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        let planned = self.cells()?;
+        let lines: Vec<Timing> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let last = |cell: &PlannedCell| lines.iter().rev().find(|timing| timing.key == cell.key).cloned();
+        Ok(planned.iter().filter_map(last).collect())
     }
 
     /// A run by id, unique prefix or path; `None`: the latest finished one.
