@@ -9,6 +9,7 @@ pub mod config;
 pub mod error;
 pub mod gemm;
 pub mod mapped;
+pub mod planted;
 pub mod progress;
 pub mod row_facts;
 pub mod rows;
@@ -37,4 +38,9 @@ pub mod checks;
 pub mod outcome;
 pub mod run;
 pub mod run_dir;
+pub mod shards;
 pub mod table_file;
+pub mod timing;
+pub mod verify;
+#[cfg(test)]
+mod contract;

@@ -46,6 +46,7 @@ fn finished(run: &Run, store: &CellStore) -> Result<Vec<PlannedCell>> {
         );
     }
     let planned = run.cells()?;
+    planned.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
     let missing: Vec<String> = planned
         .iter()
         .filter(|cell| !store.has(&cell.key))

@@ -2,10 +2,11 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
-use super::cells::{fit_all, plan};
+use super::cells::{Grid, plan};
 use super::config::{Config, NamedModel, ThresholdPolicy};
 use super::error::{Error, Result};
 use super::evaluate::{Explaining, Permuting, PointEstimates, PointMetrics, explain, permutation_importance};
@@ -15,10 +16,12 @@ use super::outcome::{EXPLANATION_FILE, Outcome, PERMUTATION_FILE, assemble, repl
 use super::progress::Progress;
 use super::report::RunReport;
 use super::resampled::{ResampledRows, Wanted};
-use super::run::{Run, run_id};
-use super::run_dir::{CellStore, create_folder, prove_writable, publish_folder, to_json, write_atomic};
+use super::run::{Run, RunFile, run_id};
+use super::run_dir::{CellStore, Lock, lock_run, publish_folder, share_folder, to_json, write_atomic};
 use super::seed::Seed;
+use super::shards::{self, PlanFile, Shard};
 use super::split::{Part, Split, split};
+use super::timing::Clock;
 use super::{checks, freeze, read, report, row_facts};
 use crate::scoring::bundle::{Bundle, MODEL, Policy, sha256_hex};
 use crate::scoring::preprocessor::{DroppedColumn, Preprocessor};
@@ -35,31 +38,105 @@ pub struct Trained {
 
 /// The whole offline phase; continues what is unfinished. `resolved` is the config as YAML, kept with the run.
 pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
-    let store = open_outputs(config)?;
+    train_on(config, resolved, &|_| Ok(()), progress)
+}
+
+/// The same once more, for a run that is finished; refuses data that are not those of the run before anything is fitted.
+pub fn train_again(config: &Config, resolved: &str, run: &RunFile, progress: &dyn Progress) -> Result<Run> {
+    let same_data = |data: &read::ReadData| match run_id(config, data) == run.run_id {
+        true => Ok(()),
+        false => Err(not_of_run(run, data)),
+    };
+    train_on(config, resolved, &same_data, progress).map(|trained| trained.run)
+}
+
+fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
+    let changed = run.inputs.iter().zip(&data.fingerprints).find(|(before, now)| before.sha256 != now.sha256);
+    let what = changed.map_or("the config is not the one it was".to_owned(), |(before, now)| {
+        format!("`{}` is not the file it was: expected SHA-256 {}, found {}", now.path, before.sha256, now.sha256)
+    });
+    Error::permanent(format!("run `{}` can't be trained again: {what}", run.run_id))
+        .hint("bring back the files that `run.json` names, and run this in the folder where `train` ran")
+}
+
+fn train_on(
+    config: &Config,
+    resolved: &str,
+    check: &dyn Fn(&read::ReadData) -> Result<()>,
+    progress: &dyn Progress,
+) -> Result<Trained> {
+    let mut clock = Clock::start();
+    let (store, _locks) = open_outputs(config)?;
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
-    let data = read::read(&config.recipe(), &storage, progress)?;
-    let splits = split_all(config, &data)?;
+    let data = clock.verb("read", || read::read(&config.recipe(), &storage, progress))?;
+    check(&data)?;
+    let splits = clock.verb("split", || split_all(config, &data))?;
     checks::before_fitting(config, &data, &splits, &store, progress)?;
+    let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;
-    let eda = explore::explore(&data.dataset);
+    let eda = clock.verb("explore", || explore::explore(&data.dataset));
     write_atomic(&config.output.reports.join(&run.file.run_id).join("eda.json"), &to_json(&eda))?;
     run.write_splits(&data, &splits)?;
     row_facts::keep(&run, config, &data, &splits)?;
     run.write_cells(&plan(config, &data, &splits))?;
     let mut timings = Vec::new();
-    let fitted = fit_all(config, &data, &splits, &store, &storage, &mut timings, progress);
-    run.append_timings(&timings)?;
+    let (data_read, cells) = (&data, &store);
+    let grid = Grid { config, data: data_read, splits: &splits, store: cells, storage: &storage, only: None, progress };
+    let fitted = clock.verb("fit", || grid.fit(&mut timings));
+    clock.made_of(&timings);
+    run.append_timings("timings.jsonl", &timings)?;
     fitted?;
     run.file.dropped = dropped_columns(&run, &store)?;
-    let mut outcome = assemble(&run, &store)?;
-    permute_columns(config, &splits, &run, &store, &mut outcome, progress)?;
-    explain_winner(config, &splits, &run, &store, &mut outcome)?;
-    let bundle = freeze_winner(config, &data, &splits, &mut run, &store, &outcome)?;
+    let mut outcome = clock.verb("evaluate", || assemble(&run, &store))?;
+    clock.verb("permute", || permute_columns(config, &splits, &run, &store, &mut outcome, progress))?;
+    clock.verb("explain", || explain_winner(config, &splits, &run, &store, &mut outcome))?;
+    let bundle = clock.verb("freeze", || freeze_winner(config, &data, &splits, &mut run, &store, &outcome))?;
     outcome.report.bundle_id = run.file.bundle.clone();
-    let reports = write_report(&run, &outcome)?;
+    let reports = clock.verb("report", || write_report(&run, &outcome))?;
+    run.file.timing = Some(clock.tree("train"));
+    run.save()?;
     finish(&run, &outcome.report)?;
     Ok(Trained { run, eda, report: outcome.report, bundle, reports })
+}
+
+/// What [`train`] does before the first fit, and the list of cells with what each will take, for many machines to share.
+pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
+    let (store, _locks) = open_outputs(config)?;
+    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
+    let data = read::read(&config.recipe(), &storage, progress)?;
+    let splits = split_all(config, &data)?;
+    checks::before_fitting(config, &data, &splits, &store, progress)?;
+    let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
+    let mut run = Run::open(config, &data)?;
+    run.write("config.yaml", resolved.as_bytes())?;
+    run.write_splits(&data, &splits)?;
+    let cells = plan(config, &data, &splits);
+    run.write_cells(&cells)?;
+    let plan = PlanFile::of(config, &data, &splits, &run.file.run_id, cells);
+    run.write(shards::PLAN_FILE, &to_json(&plan))?;
+    Ok((run, plan))
+}
+
+/// Does what is not done yet of a shard's cells; how many that were. Reads no data where nothing is open.
+pub fn fit_shard(config: &Config, run: &Run, shard: Shard, progress: &dyn Progress) -> Result<usize> {
+    let plan = PlanFile::read(&run.folder)?;
+    let store = CellStore::open(run.folder.parent().unwrap_or(std::path::Path::new(".")))?;
+    let open: BTreeSet<String> =
+        shard.cells(&plan).filter(|cell| !store.has(&cell.key)).map(|cell| cell.key.clone()).collect();
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
+    let data = read::read(&config.recipe(), &storage, progress)?;
+    let splits = split_all(config, &data)?;
+    plan.check_unchanged(config, &data, &splits, &open)?;
+    let mut timings = Vec::new();
+    let grid =
+        Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: Some(&open), progress };
+    let fitted = grid.fit(&mut timings);
+    run.append_timings(&format!("timings-{}-of-{}.jsonl", shard.index, shard.of), &timings)?;
+    fitted.map(|()| open.len())
 }
 
 /// Evaluates a run again from its cells and writes its report; trains nothing.
@@ -158,12 +235,10 @@ pub fn resample(config: &Config, wanted: &Wanted, progress: &dyn Progress) -> Re
 }
 
 /// Everything that will be written to is writable before the long work starts.
-fn open_outputs(config: &Config) -> Result<CellStore> {
-    for folder in [&config.output.reports, &config.output.artifacts] {
-        create_folder(folder)?;
-        prove_writable(folder)?;
-    }
-    CellStore::open(&config.output.experiments)
+fn open_outputs(config: &Config) -> Result<(CellStore, Vec<Lock>)> {
+    let folders = [&config.output.reports, &config.output.artifacts];
+    let locks = folders.map(|folder| share_folder(folder)).into_iter().collect::<Result<Vec<Lock>>>()?;
+    Ok((CellStore::open(&config.output.experiments)?, locks))
 }
 
 fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {

@@ -111,7 +111,7 @@ impl TrainRows {
         (TrainRows::new(self.dataset.clone(), fit), WatchedRows::new(self.dataset.clone(), watched))
     }
 
-    pub(in crate::training) fn dataset(&self) -> &Dataset {
+    pub(in crate::training) fn dataset(&self) -> &Arc<Dataset> {
         &self.dataset
     }
 }

@@ -21,6 +21,7 @@ mod package;
 mod predict;
 mod resample;
 mod serve;
+mod shards;
 mod synth;
 mod threshold;
 mod train;
@@ -46,6 +47,10 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Config(command) => config_command::run(command, context),
         Command::Eda(args) => eda::run(args, context),
         Command::Train(args) => train::run(args, context),
+        Command::Plan(args) => shards::plan(args, context),
+        Command::Cell(args) => shards::cell(args, context),
+        Command::Collect(args) => shards::collect(args, context),
+        Command::Submit(args) => shards::submit(args, context),
         Command::Resample(args) => resample::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
         Command::Threshold(args) => threshold::run(args, context),
