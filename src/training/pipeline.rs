@@ -39,7 +39,7 @@ pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
     let data = read::read(&config.recipe(), &storage, progress)?;
     let splits = split_all(config, &data)?;
-    checks::before_fitting(config, &data, &splits, &store, progress)?;
+    checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;
     let eda = explore::explore(&data.dataset);
