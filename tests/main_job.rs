@@ -189,7 +189,7 @@ fn a_word_in_a_number_column() {
     });
     case.refused(
         "error: `train.csv`, line 22, column `amount`: expected a number, found `12,5`\n\
-         hint: 59 of its 60 values are numbers; mend the others, or declare `columns: { amount: categorical }`",
+         hint: numbers with a decimal comma: write a point, or declare `columns: { amount: categorical }`",
     );
 }
 

@@ -5,7 +5,7 @@
 mod tiny;
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -62,6 +62,36 @@ impl Serve {
 impl Drop for Serve {
     fn drop(&mut self) {
         let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// An action by itself.
+struct Runner {
+    child: Child,
+    url: String,
+}
+
+impl Runner {
+    fn start(bundle: &Path) -> Runner {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Command::new(env!("CARGO_BIN_EXE_fraudml-action"))
+            .args(["--host=127.0.0.1", &format!("--port={port}"), "--bundle"])
+            .arg(bundle)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Runner { child, url: format!("http://127.0.0.1:{port}") }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
@@ -187,20 +217,8 @@ fn parity_holds_for_the_right_bundle_and_is_missed_for_another() {
     for (name, bytes) in tiny::files_calibrated(&Calibration::Prior(Prior { odds_factor: 0.5 })) {
         std::fs::write(other.join(name), bytes).unwrap();
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut runner = Command::new(env!("CARGO_BIN_EXE_fraudml-action"))
-        .args(["--host=127.0.0.1", &format!("--port={port}"), "--bundle"])
-        .arg(&other)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let output = verify(&["--url", &format!("http://127.0.0.1:{port}")]);
-    let _ = runner.kill();
-    let _ = runner.wait();
+    let runner = Runner::start(&other);
+    let output = verify(&["--url", &runner.url]);
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{text}");
     assert!(text.contains("pipeline, id 1: expected score"), "{text}");
@@ -239,4 +257,57 @@ fn bench_draws_figure_4_and_counts_load_of_both_kinds() {
     for name in ["bench.json", "fig4a.svg", "fig4b.png", "fig4c.svg", "fig4d.svg", "fused.svg", "load.svg"] {
         assert!(out.join(name).metadata().unwrap().len() > 1000, "{name}");
     }
+}
+
+/// A platform elsewhere, and a runner by itself: what each can be asked is what is measured.
+#[test]
+fn bench_measures_what_a_url_offers() {
+    let serve = Serve::start("platform_bench_url");
+    let folder = tiny::written("platform_bench_url");
+    let runner = Runner::start(&folder);
+    for (url, expected) in [
+        (serve.url.clone(), &["transform", "encode", "predict", "pipeline", "score"][..]),
+        (runner.url.clone(), &["pipeline"]),
+    ] {
+        let out = folder.join("bench");
+        let output = Command::new(env!("CARGO_BIN_EXE_fraudml"))
+            .args([
+                "bench",
+                "--seconds",
+                "1",
+                "--connections",
+                "2",
+                "--requests",
+                "3",
+                "--json",
+                "--url",
+                &url,
+                "--out",
+            ])
+            .arg(&out)
+            .arg("--bundle")
+            .arg(&folder)
+            .env_remove("OW_AUTH")
+            .env("HOME", &folder)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
+        let found: Json = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(found["target"], url.as_str());
+        let individual = found["individual"].as_array().unwrap();
+        let names: Vec<&str> = individual.iter().map(|times| times["name"].as_str().unwrap()).collect();
+        assert_eq!(names, expected);
+        assert!(individual.iter().all(|times| times["warm_ms"].as_array().unwrap().len() == 3));
+        for load in found["load"].as_array().unwrap() {
+            assert!(load["failed"] == 0 && load["requests"].as_u64().unwrap() > 20, "{load}");
+        }
+    }
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_fraudml"))
+        .args(["bench", "--seconds", "1", "--url", &format!("http://{nobody}"), "--bundle"])
+        .arg(&folder)
+        .env("HOME", &folder)
+        .output()
+        .unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "nobody is there");
 }

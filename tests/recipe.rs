@@ -155,8 +155,13 @@ fn the_page_about_the_data() {
     assert!(page.len() < 2 << 20, "{} bytes", page.len());
     assert!(!page.contains("<script") && !page.contains("http://") && !page.contains("https://"));
     assert_eq!(page.matches("class=\"card\"").count(), 431, "a card per column");
+    let heat = page.split("class=\"heat\"").nth(1).expect("a map of correlations").split("</div>").next().unwrap();
+    assert_eq!(heat.matches("<text").count(), 40);
+    assert!(heat.matches("<title>").count() > 600, "squares below the diagonal");
     let json: serde_json::Value = serde_json::from_slice(&fs::read(reports.join("eda.json")).unwrap()).unwrap();
     assert_eq!(json["columns"].as_array().unwrap().len(), 431);
     assert!(json["drift"]["adversarial_auc"].as_f64().unwrap() > 0.5);
+    let map = &json["correlations"]["map"];
+    assert_eq!((map["columns"].as_array().unwrap().len(), map["r"][39].as_array().unwrap().len()), (40, 39));
     assert!(json["missing_groups"].as_array().unwrap().len() > 10);
 }

@@ -2,8 +2,9 @@
 # The image in other people's hands: tests/registry.sh BUNDLE FRAUDML
 #
 # skopeo and umoci read the archive; `package --push` and skopeo put it into Debian's docker-registry on loopback, from
-# where it comes back with the digest unchanged; `docker build docker/` makes an image of the same content; the conformance
-# suite runs over the image of the tiny bundle with the invoker's flags. Needs root and cargo; installs what it lacks.
+# where it comes back with the digest unchanged, an index over architectures too; `docker build docker/` makes an image of
+# the same content; the conformance suite runs over the image of the tiny bundle with the invoker's flags. Needs root and
+# cargo; installs what it lacks.
 set -euo pipefail
 [ $# -eq 2 ] || { echo "usage: $0 BUNDLE FRAUDML" >&2; exit 2; }
 bundle=$(realpath "$1") fraudml=$(realpath "$2")
@@ -17,7 +18,7 @@ cleanup() {
   rm -rf "$work"
 }
 trap cleanup EXIT
-for tool in docker-registry skopeo umoci unzip jq; do
+for tool in docker-registry docker-compose skopeo umoci unzip jq; do
   command -v "$tool" >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "$tool"; } >>"$work/apt.log" 2>&1
 done
 need_docker "$work"
@@ -46,6 +47,18 @@ for stage in transform encode predict pipeline; do
 done
 again=$("$fraudml" package --bundle "$bundle" --push "127.0.0.1:$port/team/fraud" --plain-http --json | jq .pushed.bytes)
 check "bytes of a second push" "$again" 0
+
+# An index over architectures: a static arm64 program of one header, as far as a look at it tells, beside the real runner.
+mkdir "$work/two" && cp "$bundle"/*.json "$bundle"/*.safetensors "$work/two"
+{ printf '\x7fELF\x02\x01'; head -c 10 /dev/zero; printf '\x03\x00\xb7\x00'; head -c 4 /dev/zero; printf '\x01'; head -c 7 /dev/zero
+  printf '\x40'; head -c 21 /dev/zero; printf '\x38\x00\x01'; head -c 7 /dev/zero; printf '\x01'; head -c 55 /dev/zero; } >"$work/arm64"
+"$fraudml" package --bundle "$work/two" --runner "linux/arm64=$work/arm64" --push "127.0.0.1:$port/team/two" --plain-http --quiet
+two=docker://127.0.0.1:$port/team/two:$(jq -r '.reference | split(":") | last' "$work/two/openwhisk/image.json")
+check "digest of the pushed index" "sha256:$(skopeo inspect --tls-verify=false --raw "$two" | sha256sum | cut -d' ' -f1)" "$(jq -r .digest "$work/two/openwhisk/image.json")"
+check "its architectures" "$(skopeo inspect --tls-verify=false --raw "$two" | jq -c '[.manifests[].platform.architecture]')" '["amd64","arm64"]'
+check "what an arm64 host gets" "$(skopeo --override-arch arm64 inspect --tls-verify=false "$two" | jq -r .Architecture)" arm64
+docker pull -q "${two#docker://}" >/dev/null
+check "what Docker here pulls of it" "$(docker inspect -f '{{.Architecture}}' "${two#docker://}")" amd64
 docker pull -q "127.0.0.1:$port/team/fraud:$tag" >/dev/null
 check "digest that Docker pulled" "$(docker inspect -f '{{index .RepoDigests 0}}' "127.0.0.1:$port/team/fraud:$tag")" "127.0.0.1:$port/team/fraud@$digest"
 
@@ -55,6 +68,8 @@ check "skopeo reads the archive" "$(skopeo inspect "oci-archive:$out/image.tar:$
 mkdir "$work/layout" && tar -xf "$out/image.tar" -C "$work/layout"
 umoci unpack --rootless --image "$work/layout:$tag" "$work/unpacked" >/dev/null 2>&1
 check "umoci unpacks the model" "$(sha256sum <"$work/unpacked/rootfs/bundle/model.safetensors")" "$(sha256sum <"$bundle/model.safetensors")"
+
+docker-compose -f docker/compose.yaml config -q && echo "ok      docker/compose.yaml"
 
 rm -rf docker/context
 unzip -q "$out/action-pipeline.zip" -d docker/context

@@ -181,7 +181,7 @@ impl Packed {
         Packed::new(encoding, Arc::new(bytes))
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &[u8] {
         (*self.bytes).as_ref()
     }
 

@@ -196,14 +196,13 @@ impl Scorer {
 
     /// All three stages at once.
     pub fn pipeline(&self, object: &Map<String, Json>) -> Result<Prediction, ScoringError> {
-        self.decide_one(&self.prepare(Record::from_json(&self.bundle.manifest.schema, object)?)?)
+        self.decide_one(&self.prepare(Record::from_json(&self.bundle.manifest.schema, object)?))
     }
 
     /// Transform and encode without the JSON between them.
-    pub fn prepare(&self, record: Record) -> Result<PreparedRecord, ScoringError> {
-        let preprocessor = &self.bundle.preprocessor;
-        let vector = preprocessor.encode(&self.plan, &preprocessor.transform(&self.plan, &record))?;
-        Ok(PreparedRecord { vector, unusual: preprocessor.unusual(&self.plan, &record), id: record.id })
+    pub fn prepare(&self, record: Record) -> PreparedRecord {
+        let (vector, unusual) = self.bundle.preprocessor.prepare(&self.plan, &record);
+        PreparedRecord { vector, unusual, id: record.id }
     }
 
     /// Answers one prepared record.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value as Json, json};
 
 use super::metrics::Metrics;
-use super::stage::{Failure, Stage, Tally, Wishes};
+use super::stage::{Answer, Failure, Stage, Tally, Wishes};
 use super::web::CORRELATION_HEADERS;
 use crate::scoring::error::ScoringError;
 use crate::scoring::scorer::Scorer;
@@ -231,19 +231,45 @@ impl Action {
 
     /// Also serves an action that was never initialised: a plain `docker run` needs no ceremony.
     fn run(&self, body: &[u8]) -> Reply {
+        let answered = self.run_in_one_pass(body).unwrap_or_else(|| self.run_step_by_step(body));
+        // The container is well and stays warm, whatever the record was.
+        answered.unwrap_or_else(|failure| Reply::new(200, failure.to_json()))
+    }
+
+    /// Raw records inside a plain envelope; `None` for all else.
+    fn run_in_one_pass(&self, body: &[u8]) -> Option<Result<Reply, Failure>> {
+        let init = self.init_said();
+        if self.settled_stage(init).is_some_and(|stage| !stage.reads_raw()) {
+            return None;
+        }
+        let body = std::str::from_utf8(body).ok().filter(|body| !body.contains("\"__ow_"))?;
+        let scorer = self.scorer().ok()?;
+        let (input, action_name) = scorer.names().read_envelope(body)?;
+        let stage = self.stage(init, action_name.as_ref().and_then(Json::as_str).unwrap_or_default());
+        let wishes = self.wishes(init);
+        stage.reads_raw().then(|| self.counted(stage.answer_read(scorer, input, &wishes)))
+    }
+
+    fn run_step_by_step(&self, body: &[u8]) -> Result<Reply, Failure> {
         let Ok(body) = object::<RunBody>(body) else {
-            return Reply::refused(400, "the body of `/run` is not a JSON object");
+            return Ok(Reply::refused(400, "the body of `/run` is not a JSON object"));
         };
         let value = body.value.map_or("{}", RawValue::get);
         let value = if value == "null" { "{}" } else { value };
         if !value.starts_with(['{', '[']) {
-            return Reply::refused(404, NOT_AN_OBJECT);
+            return Ok(Reply::refused(404, NOT_AN_OBJECT));
         }
-        let init = self.initialised.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+        let init = self.init_said();
         let stage = self.stage(init, body.action_name.as_str().unwrap_or_default());
-        let wishes = Wishes { reasons: init.reasons.unwrap_or(self.preset.reasons), correlation_id: None };
-        // The container is well and stays warm, whatever the record was.
-        self.scored(stage, value, &wishes).unwrap_or_else(|failure| Reply::new(200, failure.to_json()))
+        self.scored(stage, value, &self.wishes(init))
+    }
+
+    fn init_said(&self) -> Init {
+        self.initialised.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or_default()
+    }
+
+    fn wishes(&self, init: Init) -> Wishes {
+        Wishes { reasons: init.reasons.unwrap_or(self.preset.reasons), correlation_id: None }
     }
 
     fn scored(&self, stage: Stage, value: &str, wishes: &Wishes) -> Result<Reply, Failure> {
@@ -251,7 +277,10 @@ impl Action {
             Err(error) => return Ok(broken(error)),
             Ok(scorer) => scorer,
         };
-        let answer = stage.answer(scorer, value, wishes);
+        self.counted(stage.answer(scorer, value, wishes))
+    }
+
+    fn counted(&self, answer: Result<Answer, Failure>) -> Result<Reply, Failure> {
         self.metrics.count_records(match &answer {
             Ok(answer) => answer.tally,
             Err(_) => Tally { refused: 1, ..Tally::default() },
@@ -261,8 +290,12 @@ impl Action {
 
     /// `main` of `/init`, else the environment, else the action's own name, else the pipeline.
     fn stage(&self, init: Init, action_name: &str) -> Stage {
-        let named = init.main.or(self.preset.stage).or(init.action);
-        named.or_else(|| Stage::of_action(action_name)).unwrap_or(Stage::Pipeline)
+        self.settled_stage(init).or_else(|| Stage::of_action(action_name)).unwrap_or(Stage::Pipeline)
+    }
+
+    /// The stage, whatever a request says.
+    fn settled_stage(&self, init: Init) -> Option<Stage> {
+        init.main.or(self.preset.stage).or(init.action)
     }
 
     fn score(&self, asked: Asked, query: &str) -> Reply {

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::web::Web;
 use crate::scoring::error::ScoringError;
-use crate::scoring::input::Records;
+use crate::scoring::input::{Input, Records};
 use crate::scoring::scorer::{Encoded, Prediction, PreparedRecord, Scorer};
 pub use crate::scoring::stage::Stage;
 
@@ -59,35 +59,30 @@ impl Stage {
         let is_web = web.is_some();
         let Web { value: inner, correlation_id } = web.unwrap_or_default();
         let value = inner.as_deref().unwrap_or(value).trim_start();
-        let mut writer = Writer {
-            correlation_id: wishes.correlation_id.clone().or(correlation_id),
-            reasons: wishes.reasons,
-            text: String::new(),
-            tally: Tally::default(),
-        };
+        let mut writer = Writer::new(wishes.reasons, wishes.correlation_id.clone().or(correlation_id));
         let answered = match self {
-            Stage::Transform | Stage::Pipeline => self.answer_raw(scorer, value, &mut writer),
+            Stage::Transform | Stage::Pipeline => {
+                raw(scorer, value).and_then(|input| self.answer_raw(scorer, input, &mut writer))
+            }
             Stage::Encode | Stage::Predict => self.answer_stage(scorer, value, &mut writer),
         };
-        let correlation_id = writer.correlation_id.filter(is_short);
-        match answered {
-            Ok(()) => {
-                let text = correlation_id.iter().fold(writer.text, |text, id| with_key(text, "correlation_id", id));
-                if text.len() > MAX_RESULT_BYTES {
-                    return Err(Failure { correlation_id, is_web, ..Failure::too_large() });
-                }
-                Ok(Answer { text, tally: writer.tally })
-            }
-            Err(failure) => Err(Failure { correlation_id, is_web, ..failure }),
-        }
+        writer.finish(answered, is_web)
+    }
+
+    /// Whether its input are raw records.
+    pub fn reads_raw(self) -> bool {
+        matches!(self, Stage::Transform | Stage::Pipeline)
+    }
+
+    /// Answers raw records that were read by [`crate::scoring::input::Names::read_envelope`].
+    pub fn answer_read(self, scorer: &Scorer, input: Input, wishes: &Wishes) -> Result<Answer, Failure> {
+        let mut writer = Writer::new(wishes.reasons, wishes.correlation_id.clone());
+        let answered = self.answer_raw(scorer, input, &mut writer);
+        writer.finish(answered, false)
     }
 
     /// From raw records.
-    fn answer_raw(self, scorer: &Scorer, value: &str, writer: &mut Writer) -> Result<(), Failure> {
-        if !value.starts_with(['{', '[']) {
-            return Err(Failure::record("a record is a JSON object"));
-        }
-        let input = scorer.names().read(value).map_err(unreadable)?;
+    fn answer_raw(self, scorer: &Scorer, input: Input, writer: &mut Writer) -> Result<(), Failure> {
         writer.correlation_id = input.correlation_id.or(writer.correlation_id.take());
         match (self, input.records) {
             (Stage::Transform, Records::One(record)) => writer.prepared(&scorer.transform_record(record?)),
@@ -95,12 +90,12 @@ impl Stage {
                 writer.batch(records, |writer, record| writer.prepared(&scorer.transform_record(record?)))
             }
             (_, Records::One(record)) => {
-                let prepared = scorer.prepare(record?)?;
+                let prepared = scorer.prepare(record?);
                 writer.scored(scorer, scorer.decide_one(&prepared), &prepared.vector)
             }
             (_, Records::Batch(records)) => {
                 let items = records.into_iter().map(|record| match record {
-                    Ok(record) => Item::of(scorer.prepare(record).map_err(Failure::from)),
+                    Ok(record) => Item::Ready(scorer.prepare(record)),
                     Err(error) => Item::Refused(error.into()),
                 });
                 writer.scored_batch(scorer, items.collect())
@@ -142,6 +137,13 @@ impl Stage {
     }
 }
 
+fn raw(scorer: &Scorer, value: &str) -> Result<Input, Failure> {
+    match value.starts_with(['{', '[']) {
+        true => scorer.names().read(value).map_err(unreadable),
+        false => Err(Failure::record("a record is a JSON object")),
+    }
+}
+
 /// An item of a batch that is to be scored.
 enum Item<'a> {
     /// Refused by an earlier stage.
@@ -165,6 +167,25 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(reasons: usize, correlation_id: Option<Json>) -> Writer {
+        Writer { correlation_id, reasons, text: String::new(), tally: Tally::default() }
+    }
+
+    /// What was written, with the correlation id.
+    fn finish(self, answered: Result<(), Failure>, is_web: bool) -> Result<Answer, Failure> {
+        let correlation_id = self.correlation_id.filter(is_short);
+        match answered {
+            Ok(()) => {
+                let text = correlation_id.iter().fold(self.text, |text, id| with_key(text, "correlation_id", id));
+                if text.len() > MAX_RESULT_BYTES {
+                    return Err(Failure { correlation_id, is_web, ..Failure::too_large() });
+                }
+                Ok(Answer { text, tally: self.tally })
+            }
+            Err(failure) => Err(Failure { correlation_id, is_web, ..failure }),
+        }
+    }
+
     fn prepared(&mut self, answer: &impl Serialize) -> Result<(), Failure> {
         self.text.push_str(&written(answer)?);
         self.tally.prepared += 1;

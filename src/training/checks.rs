@@ -1,13 +1,16 @@
-//! What can be known before the long run starts: neighbours enough, and work and memory that fit the machine. Only what
-//! is not finished yet counts.
+//! What can be known before the long run starts: neighbours enough, groups that come back, and work and memory that fit
+//! the machine. Only what is not finished yet counts.
 
 use super::cells::{PlannedCell, plan};
 use super::config::{Config, ModelConfig, NamedCase, TooFew};
 use super::error::{Error, Result};
+use super::fit::features::refuse_unique_groups;
 use super::fit::mlp::check_device;
+use super::mapped::Storage;
 use super::progress::Progress;
 use super::read::ReadData;
 use super::resample::{Features, LIMIT_HOURS, estimate};
+use super::rows::TrainRows;
 use super::run_dir::CellStore;
 use super::seed::Seed;
 use super::split::{Part, Split, set_aside};
@@ -18,6 +21,7 @@ pub fn before_fitting(
     data: &ReadData,
     splits: &[Split],
     store: &CellStore,
+    storage: &Storage,
     progress: &dyn Progress,
 ) -> Result<()> {
     let missing: Vec<PlannedCell> =
@@ -31,7 +35,12 @@ pub fn before_fitting(
     }
     check_networks(config, splits, &missing)?;
     check_disk(config, data, splits, &missing, progress)?;
-    if missing.is_empty() { Ok(()) } else { check_memory(config, data, splits, progress) }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    check_memory(config, data, splits, progress)?;
+    let parts: Vec<&TrainRows> = splits.iter().flat_map(|split| split.parts().map(|part| split.rows(part).0)).collect();
+    refuse_unique_groups(&config.recipe(), &parts, storage)
 }
 
 /// Devices that are there, and both classes on both sides of what early stopping sets aside.
@@ -206,7 +215,7 @@ fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &d
 
 /// Bytes a run needs. Upper bounds: no column is assumed to be dropped.
 struct Need {
-    /// Raw columns as they are packed, and the largest part's bins by column and by row.
+    /// Raw columns as they are packed, derived ones, and the largest part's bins by column and by row.
     spillable: f64,
     /// What every row takes, and matrices.
     always: f64,
@@ -252,11 +261,12 @@ impl Need {
         let neighbors = config.imbalance.iter().any(|case| case.case.has_neighbors());
         let matrix = if on_matrix || neighbors { largest } else { 0.0 };
         Need {
-            spillable: table.n_bytes() as f64 + 2.0 * n_features * bins.len() as f64 * (largest + smote),
-            // SMOTE holds the enlarged matrix beside the one it is made of.
             // Derived columns stand twice: as training rows see them, and as all others do.
-            always: (BYTES_PER_ROW + 16.0 * config.features.len() as f64) * n_rows
-                + 4.0 * n_features * (matrix + smote),
+            spillable: table.n_bytes() as f64
+                + 16.0 * config.features.len() as f64 * n_rows
+                + 2.0 * n_features * bins.len() as f64 * (largest + smote),
+            // SMOTE holds the enlarged matrix beside the one it is made of.
+            always: BYTES_PER_ROW * n_rows + 4.0 * n_features * (matrix + smote),
             matrices: matrix > 0.0,
         }
     }

@@ -71,7 +71,7 @@ fn train_on(
     let data = clock.verb("read", || read::read(&config.recipe(), &storage, progress))?;
     check(&data)?;
     let splits = clock.verb("split", || split_all(config, &data))?;
-    checks::before_fitting(config, &data, &splits, &store, progress)?;
+    checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
     let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;
@@ -106,7 +106,7 @@ pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Res
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
     let data = read::read(&config.recipe(), &storage, progress)?;
     let splits = split_all(config, &data)?;
-    checks::before_fitting(config, &data, &splits, &store, progress)?;
+    checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
     let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;

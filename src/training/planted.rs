@@ -102,11 +102,11 @@ fn of_rows(dataset: &Dataset, rows: &[u32]) -> Dataset {
 }
 
 /// A fitted preparation, and what is planted in it.
-pub fn into_fit(fitted: &mut Fit, recipe: &Recipe, train: &TrainRows, seed: Seed) -> Result<()> {
+pub fn into_fit(fitted: &mut Fit, recipe: &Recipe, train: &TrainRows, storage: &Storage, seed: Seed) -> Result<()> {
     let leak = planted().filter(|leak| matches!(leak, Leak::Scaler | Leak::TargetEncoding));
     let Some(leak) = leak else { return Ok(()) };
     let all_rows = (0..train.dataset().n_rows() as u32).collect();
-    let of_all = fit(recipe, &TrainRows::new(train.dataset().clone(), all_rows), seed)?;
+    let of_all = fit(recipe, &TrainRows::new(train.dataset().clone(), all_rows), storage, seed)?;
     if leak == Leak::TargetEncoding {
         fitted.preprocessor.features = of_all.preprocessor.features;
         fitted.derived = of_all.derived;

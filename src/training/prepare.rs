@@ -65,8 +65,8 @@ pub fn prepare(
     storage: &Storage,
     seed: Seed,
 ) -> Result<Prepared> {
-    let mut fitted = fit(recipe, train, seed)?;
-    planted::into_fit(&mut fitted, recipe, train, seed)?;
+    let mut fitted = fit(recipe, train, storage, seed)?;
+    planted::into_fit(&mut fitted, recipe, train, storage, seed)?;
     if let Some(most) = recipe.preprocess.most_important {
         keep_most_important(&mut fitted, train, storage, seed, most)?;
     }

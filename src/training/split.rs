@@ -349,6 +349,40 @@ mod tests {
         );
     }
 
+    /// Rows that are held out stay; those fitted on lie at least the gap before the earliest of them, and no others go.
+    #[test]
+    fn a_gap_takes_the_rows_right_before_what_is_held_out() {
+        let dataset = dataset(1000, 10, |row| ((row * 7919) % 1000 / 3) as f64 * 100.0);
+        let with = |gap| split(&dataset, &SplitConfig { gap, ..config(4) }, Protocol::Temporal, Seed::new(1)).unwrap();
+        let (plain, gapped) = (with(0.0), with(1500.0));
+        let times = dataset.times.as_deref().unwrap();
+        let before = |held_out: &HeldOutRows, gap: f64| {
+            let earliest = held_out.rows().iter().map(|&row| times[row as usize]).fold(f64::MAX, f64::min);
+            let mut rows: Vec<u32> = (0..1000).filter(|&row| times[row as usize] <= earliest - gap).collect();
+            rows.retain(|row| !held_out.rows().contains(row));
+            rows
+        };
+        let sorted = |rows: &[u32]| {
+            let mut rows = rows.to_vec();
+            rows.sort_unstable();
+            rows
+        };
+        let parts = |split: &Split| {
+            let folds = split.folds.iter().map(|fold| (fold.fit.clone(), fold.held_out.clone()));
+            folds.chain([(split.train.clone(), split.test.clone())]).collect::<Vec<_>>()
+        };
+        for ((wide, held_out), (fit, same)) in parts(&plain).iter().zip(&parts(&gapped)) {
+            assert_eq!(held_out.rows(), same.rows());
+            assert_eq!(sorted(fit.rows()), before(held_out, 1500.0));
+            assert!(fit.n_rows() < wide.n_rows() && fit.n_rows() + 50 > wide.n_rows(), "some go, not many");
+        }
+        let error = split(&dataset, &SplitConfig { gap: 1e9, ..config(4) }, Protocol::Temporal, Seed::new(1));
+        assert_eq!(
+            error.unwrap_err().message,
+            "`split.gap`: expected both classes before the gap, found 0 positive of 0 rows"
+        );
+    }
+
     #[test]
     fn rows_set_aside_are_the_latest_or_a_share_of_each_class() {
         let dataset = dataset(1000, 10, |row| -((row / 7) as f64));

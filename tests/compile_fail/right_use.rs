@@ -17,9 +17,10 @@ use fraudml::training::select::{OutOfFold, choose_threshold};
 use fraudml::training::split::set_aside;
 
 pub fn prepared(recipe: &Recipe, train: &TrainRows, test: &HeldOutRows, seed: Seed) -> Result<Prepared> {
-    Derived::new(train, TextCase::Keep, seed);
-    preprocessor::fit(recipe, train, seed)?;
-    prepare(recipe, train, test, &Storage::in_memory(), seed)
+    let storage = Storage::in_memory();
+    Derived::new(train, TextCase::Keep, &storage, seed);
+    preprocessor::fit(recipe, train, &storage, seed)?;
+    prepare(recipe, train, test, &storage, seed)
 }
 
 pub fn watched(protocol: Protocol, recipe: &Recipe, train: &TrainRows, test: &HeldOutRows, seed: Seed) -> Result<()> {

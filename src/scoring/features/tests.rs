@@ -171,6 +171,8 @@ proptest! {
             let online = frozen.encode(&plan, &frozen.transform(&plan, &record)).unwrap();
             let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             prop_assert_eq!(bits(matrix.row(row)), bits(&online), "row {}", row);
+            let (at_once, unusual) = frozen.prepare(&plan, &record);
+            prop_assert_eq!((bits(&at_once), unusual), (bits(&online), frozen.unusual(&plan, &record)));
         }
     }
 }

@@ -23,6 +23,17 @@ impl TextCase {
             TextCase::Keep => text.to_owned(),
         }
     }
+
+    /// The same, into a buffer that serves many texts.
+    pub(super) fn apply_into(self, text: &str, buffer: &mut String) {
+        buffer.clear();
+        match self {
+            TextCase::Keep => buffer.push_str(text),
+            _ if !text.is_ascii() => buffer.push_str(&self.apply(text)),
+            TextCase::Upper => buffer.extend(text.bytes().map(|byte| char::from(byte.to_ascii_uppercase()))),
+            TextCase::Lower => buffer.extend(text.bytes().map(|byte| char::from(byte.to_ascii_lowercase()))),
+        }
+    }
 }
 
 /// `(x - center) / spread`: mean and population standard deviation, minimum and range, or median and interquartile range.
@@ -117,7 +128,17 @@ impl Categorical {
 
     /// The `nth` output of a label.
     pub(super) fn encode(&self, label: &str, nth: usize) -> f32 {
+        self.encode_place(self.place(label), nth)
+    }
+
+    /// All outputs of a label; whether it is known.
+    pub(super) fn encode_onto(&self, label: &str, onto: &mut Vec<f32>) -> bool {
         let place = self.place(label);
+        onto.extend((0..self.width()).map(|nth| self.encode_place(place, nth)));
+        place.is_some()
+    }
+
+    fn encode_place(&self, place: Option<usize>, nth: usize) -> f32 {
         match self.encode {
             Encode::Label => self.scale.apply(place.map_or(0, |place| place + 1) as f64),
             Encode::OneHot => f32::from(u8::from(place == Some(nth))),
@@ -172,7 +193,7 @@ impl FrozenColumn {
             (FrozenColumn::Numeric(column), Value::Number(number)) => onto.push(column.encode(Some(*number))),
             (FrozenColumn::Numeric(column), Value::Missing) if column.fill.is_none() => onto.push(column.encode(None)),
             (FrozenColumn::Categorical(column), Value::Text(text)) => {
-                onto.extend((0..column.width()).map(|nth| column.encode(text, nth)));
+                column.encode_onto(text, onto);
             }
             _ => {
                 let expected = if self.kind() == ColumnKind::Numeric { "a number" } else { "a text" };

@@ -221,17 +221,50 @@ impl Preprocessor {
             let message = format!("expected {} features, found {}", self.columns.len(), features.len());
             return Err(ScoringError::new(message));
         }
-        let Outputs { names, kept, projected } = &plan.outputs;
-        let mut encoded = Vec::with_capacity(names.len());
+        let mut encoded = Vec::with_capacity(plan.outputs.names.len());
         self.columns.iter().zip(features).try_for_each(|(column, value)| column.encode(value, &mut encoded))?;
+        Ok(self.reduced(plan, encoded))
+    }
+
+    fn reduced(&self, plan: &Plan, encoded: Vec<f32>) -> Vec<f32> {
         if self.reduce.is_empty() {
-            return Ok(encoded);
+            return encoded;
         }
-        let mut vector: Vec<f32> = kept.iter().map(|&at| encoded[at]).collect();
-        for (projection, inputs) in self.reduce.iter().zip(projected) {
+        let mut vector: Vec<f32> = plan.outputs.kept.iter().map(|&at| encoded[at]).collect();
+        for (projection, inputs) in self.reduce.iter().zip(&plan.outputs.projected) {
             vector.extend(projection.of(inputs.iter().map(|&at| encoded[at])));
         }
-        Ok(vector)
+        vector
+    }
+
+    /// [`Self::transform`], [`Self::encode`] and [`Self::unusual`] in one walk over the columns: a record's vector, and
+    /// what the training rows did not hold.
+    pub fn prepare(&self, plan: &Plan, record: &Record) -> (Vec<f32>, Unusual) {
+        let derived = self.derive_record(plan, record);
+        let mut unusual = Unusual { unknown_keys: record.unknown_keys, ..Unusual::default() };
+        let mut encoded = Vec::with_capacity(plan.outputs.names.len());
+        let mut label = String::new();
+        for (column, &at) in self.columns.iter().zip(&plan.columns) {
+            let is_raw = at < plan.n_raw;
+            let cell = if is_raw { &record.values[at] } else { &derived[at - plan.n_raw] };
+            match (column, cell) {
+                (FrozenColumn::Numeric(column), Value::Number(number)) => {
+                    encoded.push(column.encode(Some(*number)));
+                    if is_raw && column.range.is_some_and(|[low, high]| !(low..=high).contains(number)) {
+                        unusual.out_of_range.push(column.name.clone());
+                    }
+                }
+                (FrozenColumn::Numeric(column), _) => encoded.push(column.encode(column.impute(None))),
+                (FrozenColumn::Categorical(column), Value::Text(text)) => {
+                    self.text_case.apply_into(text, &mut label);
+                    if !column.encode_onto(&label, &mut encoded) && is_raw {
+                        unusual.unseen.push(column.name.clone());
+                    }
+                }
+                (FrozenColumn::Categorical(column), _) => drop(column.encode_onto(&column.fill, &mut encoded)),
+            }
+        }
+        (self.reduced(plan, encoded), unusual)
     }
 
     /// All derived columns of a table of raw ones.

@@ -52,6 +52,8 @@ fn a_table_is_prepared_as_its_records() {
             let online = preprocessor.encode(&plan, &preprocessor.transform(&plan, &record)).unwrap();
             let bits = |row: &[f32]| row.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(matrix.row(at)), bits(&online), "row {row}");
+            let (at_once, unusual) = preprocessor.prepare(&plan, &record);
+            assert_eq!((bits(&at_once), unusual), (bits(&online), preprocessor.unusual(&plan, &record)));
         }
         for feature in 0..columns.n_features() {
             columns.fill_column(feature, &rows, &mut column);

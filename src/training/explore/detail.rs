@@ -10,7 +10,7 @@ use super::bins::ColumnBins;
 use super::drift::{Drift, drift};
 use super::gaps::{MissingGroup, missing_groups};
 use super::leaks::{Leaks, leaks};
-use super::{Eda, explore};
+use super::{ColumnProfile, Eda, clusters, explore};
 use crate::scoring::preprocessor::{FrozenColumn, Numeric, Preprocessor, Scale, TextCase};
 use crate::scoring::table::{Cells, Table};
 use crate::training::error::Result;
@@ -38,10 +38,20 @@ pub struct Correlations {
     pub pairs_above_95: usize,
     /// The largest by size.
     pub largest: Vec<(String, String, f64)>,
+    pub map: CorrelationMap,
+}
+
+/// The numeric columns that tell most by themselves, those that correlate side by side.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CorrelationMap {
+    pub columns: Vec<String>,
+    /// Of each column with those before it: 0, 1, 2, .. numbers.
+    pub r: Vec<Vec<f64>>,
 }
 
 const MOST_ROWS: usize = 100_000;
 const MOST_PAIRS: usize = 40;
+const MOST_MAPPED: usize = 40;
 
 pub fn detail(dataset: &Dataset) -> Result<Detail> {
     let eda = explore(dataset);
@@ -50,14 +60,14 @@ pub fn detail(dataset: &Dataset) -> Result<Detail> {
     Ok(Detail {
         bins,
         missing_groups: missing_groups(&dataset.table),
-        correlations: correlations(dataset)?,
+        correlations: correlations(dataset, &eda.columns)?,
         drift: drift(dataset)?,
         leaks: leaks(dataset, &eda.columns),
         eda,
     })
 }
 
-fn correlations(dataset: &Dataset) -> Result<Correlations> {
+fn correlations(dataset: &Dataset, profiles: &[ColumnProfile]) -> Result<Correlations> {
     let numeric = dataset.table.columns().filter(|(_, cells)| matches!(cells, Cells::Numeric(_)));
     let names: Vec<String> = numeric.map(|(name, _)| name.to_owned()).collect();
     let column = |name: &String| {
@@ -79,10 +89,26 @@ fn correlations(dataset: &Dataset) -> Result<Correlations> {
     let mut sized: Vec<(usize, usize, f64)> = pairs.map(|(a, b)| (a, b, gram.correlation(a, b))).collect();
     sized.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()).then((a.0, a.1).cmp(&(b.0, b.1))));
     let largest = sized.iter().take(MOST_PAIRS).map(|&(a, b, r)| (names[a].clone(), names[b].clone(), r));
+    let telling = |name: &String| {
+        let profile = profiles.iter().find(|profile| profile.name == *name);
+        profile.and_then(|profile| profile.auc).map_or(0.0, |auc| (auc - 0.5).abs())
+    };
     Ok(Correlations {
+        map: map(&names, &names.iter().map(telling).collect::<Vec<_>>(), &gram),
         rows: rows.len(),
         pairs: sized.len(),
         pairs_above_95: sized.iter().filter(|(_, _, r)| r.abs() > 0.95).count(),
         largest: largest.collect(),
     })
+}
+
+fn map(names: &[String], telling: &[f64], gram: &Gram) -> CorrelationMap {
+    let mut most: Vec<usize> = (0..names.len()).collect();
+    most.sort_by(|&a, &b| telling[b].total_cmp(&telling[a]).then(a.cmp(&b)));
+    most.truncate(MOST_MAPPED);
+    most.sort_unstable();
+    let order: Vec<usize> =
+        clusters::order(most.len(), |a, b| gram.correlation(most[a], most[b])).into_iter().map(|at| most[at]).collect();
+    let r = (0..order.len()).map(|at| order[..at].iter().map(|&other| gram.correlation(order[at], other)).collect());
+    CorrelationMap { r: r.collect(), columns: order.iter().map(|&at| names[at].clone()).collect() }
 }

@@ -8,12 +8,15 @@
 //! may be used to fit, select or tune.
 
 mod bins;
+mod clusters;
 mod column;
 mod detail;
 mod drift;
 mod gaps;
 mod judge;
 mod leaks;
+#[cfg(test)]
+mod oracle;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,7 @@ use serde::Serialize;
 
 pub use self::bins::{Bin, ColumnBins};
 pub use self::column::{CategoricalProfile, ColumnProfile, LevelProfile, NumericProfile, ValueProfile};
-pub use self::detail::{Correlations, Detail, detail};
+pub use self::detail::{CorrelationMap, Correlations, Detail, detail};
 pub use self::drift::{ColumnDrift, Drift};
 pub use self::gaps::MissingGroup;
 pub use self::leaks::Leaks;

@@ -5,7 +5,7 @@ use crate::scoring::table::{Cells, Table};
 use crate::training::seed::Seed;
 use rand_chacha::rand_core::Rng;
 
-fn dataset(columns: Vec<(&str, Cells)>, labels: Vec<u8>, times: Option<Vec<f64>>) -> Dataset {
+pub(super) fn dataset(columns: Vec<(&str, Cells)>, labels: Vec<u8>, times: Option<Vec<f64>>) -> Dataset {
     let mut table = Table::new(labels.len());
     columns.into_iter().for_each(|(name, cells)| table.push(name, cells));
     let ids = crate::training::texts::Texts::row_numbers(labels.len());

@@ -80,3 +80,68 @@ impl Rates {
         if value.is_nan() { self.missing } else { self.rates[self.edges.partition_point(|edge| *edge <= value)] }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand_chacha::rand_core::Rng;
+
+    use crate::scoring::table::{Cells, Table};
+    use crate::training::config::{DataConfig, ImputeNumeric, PreprocessConfig, Recipe};
+    use crate::training::fit::preprocessor::fit;
+    use crate::training::mapped::Storage;
+    use crate::training::rows::{Dataset, TrainRows};
+    use crate::training::seed::Seed;
+    use crate::training::texts::Texts;
+
+    const N_ROWS: usize = 12_000;
+    const DAY: f64 = 86_400.0;
+
+    /// Rows over `days`; columns tell the label in ways of their own, with noise on it.
+    fn rows(days: f64) -> (Table, Vec<u8>, Vec<f64>) {
+        let mut rng = Seed::new(11).rng();
+        let mut uniform = || rng.next_u64() as f64 / 2f64.powi(64);
+        let labels: Vec<u8> = (0..N_ROWS).map(|_| u8::from(uniform() < 0.2)).collect();
+        let late = |row: usize| row >= N_ROWS / 2;
+        let mut column = |value: &dyn Fn(usize, f64) -> f64| -> Vec<f64> {
+            (0..N_ROWS).map(|row| value(row, f64::from(labels[row])) + uniform()).collect()
+        };
+        let mut table = Table::new(N_ROWS);
+        table.push("holds", Cells::numeric(&column(&|_, y| 0.4 * y)));
+        table.push("reverses", Cells::numeric(&column(&|row, y| if late(row) { -0.4 * y } else { 0.4 * y })));
+        // Neither high nor low is risky, but the middle is: bins see it, a line would not.
+        table.push(
+            "middle",
+            Cells::numeric(&column(&|row, y| if y == 1.0 { 0.0 } else { f64::from(row as u8 % 3) - 1.0 })),
+        );
+        let gaps = column(&|row, y| if (y == 1.0) == (row % 10 < 7) { f64::NAN } else { 0.0 });
+        table.push("gaps hold", Cells::numeric(&gaps));
+        let gaps = column(&|row, y| if (y == 1.0) == late(row) && row % 2 == 0 { f64::NAN } else { 0.0 });
+        table.push("gaps reverse", Cells::numeric(&gaps));
+        let times = (0..N_ROWS).map(|row| row as f64 / N_ROWS as f64 * days * DAY).collect();
+        (table, labels, times)
+    }
+
+    fn dropped((table, labels, times): (Table, Vec<u8>, Vec<f64>), train: Vec<u32>) -> Vec<String> {
+        let dataset = Dataset { table, labels, ids: Texts::row_numbers(N_ROWS), times: Some(times) };
+        let preprocess =
+            PreprocessConfig { inconsistent: true, impute_numeric: ImputeNumeric::None, ..PreprocessConfig::USUAL };
+        let data = DataConfig::of_target("y");
+        let recipe = Recipe { data: &data, features: &[], preprocess: &preprocess };
+        let fitted =
+            fit(&recipe, &TrainRows::new(Arc::new(dataset), train), &Storage::in_memory(), Seed::new(1)).unwrap();
+        let reason = "rates of the first month rank those of the last with an AUC of 0.";
+        assert!(fitted.preprocessor.dropped.iter().all(|column| column.reason.starts_with(reason)));
+        fitted.preprocessor.dropped.into_iter().map(|column| column.name).collect()
+    }
+
+    #[test]
+    fn what_reverses_goes_and_what_holds_stays() {
+        let all: Vec<u32> = (0..N_ROWS as u32).collect();
+        assert_eq!(dropped(rows(120.0), all.clone()), ["reverses", "gaps reverse"]);
+        assert!(dropped(rows(55.0), all).is_empty(), "no first and last month of their own");
+        // Only training rows are looked at: before the turn, everything holds.
+        assert!(dropped(rows(150.0), (0..N_ROWS as u32 / 2).collect()).is_empty());
+    }
+}

@@ -20,6 +20,7 @@ use crate::training::config::{
     MissingColumns, PreprocessConfig, Recipe, ScaleKind,
 };
 use crate::training::error::{Error, Result};
+use crate::training::mapped::Storage;
 use crate::training::rows::TrainRows;
 use crate::training::seed::Seed;
 
@@ -48,9 +49,9 @@ struct Kept {
 type Outcome = std::result::Result<Kept, DroppedColumn>;
 
 /// Fits on these rows. Error: no column is left, a feature can't be made.
-pub fn fit(recipe: &Recipe, train: &TrainRows, seed: Seed) -> Result<Fit> {
+pub fn fit(recipe: &Recipe, train: &TrainRows, storage: &Storage, seed: Seed) -> Result<Fit> {
     let config = recipe.preprocess;
-    let mut derived = Derived::new(train, config.text_case, seed);
+    let mut derived = Derived::new(train, config.text_case, storage, seed);
     derived.add(recipe.features, recipe.data.missing_columns)?;
     let (inputs, offered): (Vec<_>, Vec<_>) = train.table().columns().partition(|(name, _)| is_input(recipe, name));
     let outcomes = fit_columns(config, &offered, &derived);
@@ -346,7 +347,7 @@ mod tests {
     fn fit(config: &PreprocessConfig, train: &TrainRows) -> Result<Preprocessor> {
         let data = DataConfig::of_target("y");
         let recipe = Recipe { data: &data, features: &[], preprocess: config };
-        super::fit(&recipe, train, Seed::new(1)).map(|fit| fit.preprocessor)
+        super::fit(&recipe, train, &Storage::in_memory(), Seed::new(1)).map(|fit| fit.preprocessor)
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What every column is: declared or inferred role, and the checks on names, labels and times.
 //!
 //! Inference looks at types over the whole file, never at categories or statistics: no words is a number column, no or
-//! few numbers is a category, and a number column with a few words (at least 95 % numbers) is an error to be declared
-//! away, for it is nearly always damage.
+//! few numbers is a category, and a number column with a few words (at least 95 % numbers), or with words that are numbers
+//! with a decimal comma, is an error to be declared away, for it is nearly always damage.
 
 use std::path::Path;
 
@@ -139,10 +139,15 @@ pub(super) fn wanted_by(schema: &Schema, header: &[String]) -> Vec<Wanted> {
 
 /// Words in a column of numbers are an error that names the first.
 pub(super) fn check_words(path: &Path, name: &str, wanted: Wanted, tally: &Tally) -> Result<()> {
-    let is_number = wanted == Wanted::Number || (wanted == Wanted::Any && tally.numbers >= 19 * tally.words);
+    let has_commas = 20 * tally.decimal_commas >= 19 * tally.words;
+    let is_number =
+        wanted == Wanted::Number || (wanted == Wanted::Any && (tally.numbers >= 19 * tally.words || has_commas));
     let Some((line, word)) = tally.first_word.as_ref().filter(|_| is_number) else { return Ok(()) };
     let shown: String = word.chars().take(40).collect();
     let hint = match wanted {
+        _ if has_commas => {
+            format!("numbers with a decimal comma: write a point, or declare `columns: {{ {name}: categorical }}`")
+        }
         Wanted::Any => format!(
             "{} of its {} values are numbers; mend the others, or declare `columns: {{ {name}: categorical }}`",
             tally.numbers,

@@ -29,6 +29,8 @@ pub(super) enum Wanted {
 pub(super) struct Tally {
     pub numbers: usize,
     pub words: usize,
+    /// Of the words, those that are numbers with a decimal comma.
+    pub decimal_commas: usize,
     /// Line and text of the first word.
     pub first_word: Option<(u64, String)>,
 }
@@ -38,6 +40,7 @@ impl Tally {
     pub fn add(&mut self, later: &Tally) {
         self.numbers += later.numbers;
         self.words += later.words;
+        self.decimal_commas += later.decimal_commas;
         if self.first_word.is_none() {
             self.first_word.clone_from(&later.first_word);
         }
@@ -213,9 +216,17 @@ fn classify(text: &str, tally: &mut Tally, line: u64) -> Cell {
         Cell::Number(number)
     } else {
         tally.words += 1;
+        tally.decimal_commas += usize::from(has_decimal_comma(text));
         tally.first_word.get_or_insert_with(|| (line, text.to_owned()));
         Cell::Word
     }
+}
+
+/// `12,5`, `-1.234,50`.
+fn has_decimal_comma(text: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    unsigned.split_once(',').is_some_and(|(whole, part)| whole.split('.').all(digits) && digits(part))
 }
 
 /// `-12`, `0.5`: digits that are a whole number below 2^53 over a power of ten. Both are exact in f64, so their quotient

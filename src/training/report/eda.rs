@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::html::{STYLE, blocks};
 use super::table::{Block, Table, figure, html, percent};
-use crate::training::explore::{ColumnBins, ColumnProfile, Detail, Drift, ValueProfile, WeekProfile};
+use crate::training::explore::{ColumnBins, ColumnProfile, CorrelationMap, Detail, Drift, ValueProfile, WeekProfile};
 
 const LONGEST: usize = 40;
 const MOST_DRIFTING: usize = 40;
@@ -201,13 +201,46 @@ fn correlation(detail: &Detail) -> String {
     let mut table = Table::new(&["column", "and", "r"], 2);
     let row = |(a, b, r): &(String, String, f64)| vec![a.clone(), b.clone(), format!("{r:.4}")];
     table.rows = found.largest.iter().map(row).collect();
-    blocks(&[
+    let pairs = blocks(&[
         Block::Text(format!(
             "{} of {} pairs of numeric columns correlate by more than 0.95 (over {} rows; missing cells count as the mean).",
             found.pairs_above_95, found.pairs, found.rows
         )),
         Block::Table(table),
-    ])
+    ]);
+    let legend = format!(
+        "The {} numeric columns that tell most by themselves, those that correlate side by side. A square is the \
+         correlation of the columns whose names end its row and its column: the fuller the colour, the larger.",
+        found.map.columns.len()
+    );
+    let key =
+        "<p class=\"key\"><i class=\"p\"></i> rise together <i class=\"n\"></i> one falls as the other rises</p>\n";
+    format!("{}{key}{}{pairs}", text(&legend), heat_map(&found.map))
+}
+
+/// The lower triangle, each name right of its square on the diagonal.
+fn heat_map(map: &CorrelationMap) -> String {
+    const SIDE: usize = 16;
+    const NAME: usize = 260;
+    let n = map.columns.len() * SIDE;
+    let mut drawing = format!("<div class=\"heat\"><svg viewBox=\"0 0 {} {n}\">", n + NAME);
+    for (row, (name, with_earlier)) in map.columns.iter().zip(&map.r).enumerate() {
+        let (side, y) = (SIDE - 1, row * SIDE);
+        for (column, r) in with_earlier.iter().enumerate().filter(|(_, r)| r.abs() >= 0.005) {
+            let _ = write!(
+                drawing,
+                "<path class=\"{}\" fill-opacity=\"{:.2}\" d=\"M{} {y}h{side}v{side}h-{side}z\"><title>{}, {}: {r:.3}</title></path>",
+                if *r > 0.0 { "p" } else { "n" },
+                r.abs(),
+                column * SIDE,
+                brief(name),
+                brief(&map.columns[column]),
+            );
+        }
+        let _ = write!(drawing, "<path d=\"M{y} {y}h{side}v{side}h-{side}z\"/>");
+        let _ = write!(drawing, "<text x=\"{}\" y=\"{}\">{}</text>", y + SIDE + 4, y + 12, brief(name));
+    }
+    drawing + "</svg></div>\n"
 }
 
 fn columns(detail: &Detail) -> String {
@@ -251,6 +284,11 @@ fn short(number: f64) -> String {
 }
 
 const MORE_STYLE: &str = "
+:root{--falls:#b3541e}@media(prefers-color-scheme:dark){:root{--falls:#f0a35e}}
+.heat{overflow-x:auto}.heat svg{min-width:640px;width:100%;height:auto}.heat path{fill:var(--line)}
+.heat text{fill:var(--ink);font-size:11px}.heat .p,.key .p{fill:var(--accent);background:var(--accent)}
+.heat .n,.key .n{fill:var(--falls);background:var(--falls)}.key{font-size:.82rem;color:var(--soft)}
+.key i{display:inline-block;width:.8rem;height:.8rem;margin:0 .3rem 0 .8rem;vertical-align:-.1rem}
 svg rect{fill:var(--line)}svg polyline{fill:none;stroke:var(--accent);stroke-width:1.5}
 .wide svg{width:100%;height:auto}
 .map td{white-space:normal;border:0;padding:.15rem .6rem}.map i{display:block;height:.7rem;background:var(--accent)}

@@ -13,6 +13,8 @@ mod block;
 mod cards;
 mod clock;
 mod columns;
+#[cfg(test)]
+mod figures;
 mod fraud;
 mod normal;
 mod profile;

@@ -4,8 +4,6 @@
 //! Out: a value per group and one for unseen groups. As pandas: means over present numbers, standard deviations over n - 1. A group
 //! too small for a figure has that of all rows.
 
-use crate::scoring::features::group_keys;
-use crate::scoring::preprocessor::TextCase;
 use crate::scoring::table::Cells;
 use crate::training::rows::TrainRows;
 
@@ -15,10 +13,9 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    pub fn count(inputs: &[&Cells], case: TextCase, train: &TrainRows) -> Groups {
-        let Cells::Categorical { codes, levels } = group_keys(inputs, case, train.table().n_rows()) else {
-            return Groups { keys: Vec::new() };
-        };
+    /// `keys`: of all rows, as [`group_keys`](crate::scoring::features::group_keys) makes them.
+    pub fn count(keys: Cells, train: &TrainRows) -> Groups {
+        let Cells::Categorical { codes, levels } = keys else { return Groups { keys: Vec::new() } };
         let mut counts = vec![0; levels.len() + 1];
         codes.items(train.rows().iter().copied(), |code| counts[code as usize] += 1);
         let mut keys: Vec<(String, usize)> =
@@ -27,15 +24,18 @@ impl Groups {
         Groups { keys }
     }
 
-    /// Whether no two rows share a group.
-    pub fn are_unique(&self) -> bool {
-        self.keys.len() > 1 && self.keys.iter().all(|(_, count)| *count == 1)
-    }
-
     /// Keys of at least so many rows, sorted.
     pub fn keys(self, min_rows: usize) -> Vec<String> {
         self.keys.into_iter().filter(|(_, count)| *count >= min_rows).map(|(key, _)| key).collect()
     }
+}
+
+/// Whether two of several training rows share a group.
+pub(super) fn come_back(keys: &Cells, train: &TrainRows) -> bool {
+    let Cells::Categorical { codes, levels } = keys else { return true };
+    let mut seen = vec![false; levels.len() + 1];
+    let again = |&row: &u32| std::mem::replace(&mut seen[codes.item(row as usize) as usize], true);
+    train.n_rows() < 2 || train.rows().iter().any(again)
 }
 
 pub(super) struct OfGroup {

@@ -3,7 +3,7 @@
 //! In: [`TrainRows`] alone and declared features. Out: frozen [`Feature`]s, and their columns twice: as everybody sees
 //! them (`columns`), and as training rows see them (`learned_from`), which differ where a row's own label would speak: there
 //! a training row gets its out-of-fold value. Columns hold every row of the table, held-out ones too, for they are computed
-//! by what was fitted without them.
+//! by what was fitted without them. They lie where the run's budget has room for them.
 //!
 //! Groups are fitted once per key and shared by all their figures. The features of a layer run in parallel; sums run in row
 //! order.
@@ -16,15 +16,18 @@ mod target;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::scoring::features::{Compute, Feature, Operand, Operator};
+use crate::scoring::features::{Compute, Feature, Operand, Operator, group_keys};
+use crate::scoring::packed::Packed;
 use crate::scoring::preprocessor::{DroppedColumn, TextCase};
 use crate::scoring::schema::ColumnKind;
 use crate::scoring::table::{Cells, Table};
-use crate::training::config::{FeatureConfig, Figure, Make, MissingColumns};
+use crate::training::config::{FeatureConfig, Figure, Make, MissingColumns, Recipe};
 use crate::training::error::{Error, Result};
+use crate::training::mapped::Storage;
 use crate::training::rows::TrainRows;
 use crate::training::seed::Seed;
 use order::{Ordered, order};
@@ -34,6 +37,7 @@ use order::{Ordered, order};
 pub struct Derived<'t> {
     pub train: &'t TrainRows,
     case: TextCase,
+    storage: &'t Storage,
     seed: Seed,
     pub features: Vec<Feature>,
     /// What the model does not see.
@@ -66,11 +70,12 @@ struct Fitted {
 }
 
 impl<'t> Derived<'t> {
-    pub fn new(train: &'t TrainRows, case: TextCase, seed: Seed) -> Derived<'t> {
+    pub fn new(train: &'t TrainRows, case: TextCase, storage: &'t Storage, seed: Seed) -> Derived<'t> {
         let n_rows = train.table().n_rows();
         Derived {
             train,
             case,
+            storage,
             seed,
             features: Vec::new(),
             hidden: BTreeSet::new(),
@@ -124,12 +129,11 @@ impl<'t> Derived<'t> {
         let compute = match &node.make {
             NodeMake::Plain(compute) => self.cased(compute.clone()),
             NodeMake::Group { of, min_rows, may_be_unique } => {
-                let inputs = of.iter().map(|name| Ok(self.input(name)?.1)).collect::<Result<Vec<_>>>()?;
-                let groups = group::Groups::count(&inputs, self.case, self.train);
-                if groups.are_unique() && !may_be_unique {
-                    return Err(unique(node, of));
+                let keys = self.keys(of)?;
+                if !may_be_unique && !group::come_back(&keys, self.train) {
+                    return Err(unique(&node.place, of));
                 }
-                Compute::Group { of: of.clone(), keys: groups.keys(*min_rows) }
+                Compute::Group { of: of.clone(), keys: group::Groups::count(keys, self.train).keys(*min_rows) }
             }
             NodeMake::Figure { group, figure, unseen } => {
                 return self.figure(node, group, figure, *unseen);
@@ -138,14 +142,33 @@ impl<'t> Derived<'t> {
         self.columns_of(Feature { name: node.name.clone(), compute })
     }
 
+    /// Keys of groups by these columns, of all rows, as training rows see them.
+    fn keys(&self, of: &[String]) -> Result<Cells> {
+        let inputs = of.iter().map(|name| Ok(self.input(name)?.1)).collect::<Result<Vec<_>>>()?;
+        Ok(group_keys(&inputs, self.case, self.columns.n_rows()))
+    }
+
     /// The columns of a frozen feature, for everybody and for training rows.
     fn columns_of(&self, feature: Feature) -> Result<Fitted> {
         let inputs = feature.compute.inputs().into_iter().map(|name| self.input(name)).collect::<Result<Vec<_>>>()?;
-        let column = |inputs: Vec<&Cells>| feature.column(&inputs, self.case, self.columns.n_rows());
+        let column = |inputs: Vec<&Cells>| self.stored(feature.column(&inputs, self.case, self.columns.n_rows()));
         let differs = inputs.iter().any(|(everybody, training)| !everybody.packed().shares_bytes(training.packed()));
-        let for_training = differs.then(|| column(inputs.iter().map(|(_, training)| *training).collect()));
-        let cells = column(inputs.iter().map(|(everybody, _)| *everybody).collect());
+        let of_training = || column(inputs.iter().map(|(_, training)| *training).collect());
+        let for_training = differs.then(of_training).transpose()?;
+        let cells = column(inputs.iter().map(|(everybody, _)| *everybody).collect())?;
         Ok(Fitted { feature, cells, for_training })
+    }
+
+    /// The same column where the budget has room for it: in memory, or in a file.
+    fn stored(&self, cells: Cells) -> Result<Cells> {
+        let packed = cells.packed();
+        let mut bytes = self.storage.zeroed(packed.n_bytes())?;
+        bytes.copy_from_slice(packed.bytes());
+        let packed = Packed::new(packed.encoding(), Arc::new(bytes));
+        Ok(match cells {
+            Cells::Numeric(_) => Cells::Numeric(packed),
+            Cells::Categorical { levels, .. } => Cells::Categorical { codes: packed, levels },
+        })
     }
 
     /// Declared levels in the case that cells have.
@@ -182,14 +205,63 @@ impl<'t> Derived<'t> {
         let fitted = self.columns_of(Feature { name: node.name.clone(), compute })?;
         let Figure::Target { smoothing, folds } = figure else { return Ok(fitted) };
         let encoded = target::OutOfFold::new(self.train, *folds, self.seed.derive("target folds", 0));
-        let for_training = encoded.column(&places, n_groups, *smoothing, self.columns.n_rows());
+        let for_training = self.stored(encoded.column(&places, n_groups, *smoothing, self.columns.n_rows()))?;
         Ok(Fitted { for_training: Some(for_training), ..fitted })
     }
 }
 
-fn unique(node: &Node, of: &[String]) -> Error {
+/// Before anything is learned: keys by which every training row would be a group of its own, in any of these parts. Keys
+/// of which something must be learned first wait for the fit.
+pub fn refuse_unique_groups(recipe: &Recipe, parts: &[&TrainRows], storage: &Storage) -> Result<()> {
+    let groups = recipe.features.iter().filter_map(|feature| match &feature.make {
+        Make::OfGroup { by, .. } => Some((feature, by)),
+        Make::Plain(_) => None,
+    });
+    let (groups, Some(&any)) = (groups.collect::<Vec<_>>(), parts.first()) else { return Ok(()) };
+    let mut derived = Derived::new(any, recipe.preprocess.text_case, storage, Seed::new(0));
+    let keys = groups.iter().flat_map(|(_, by)| by.iter().map(String::as_str));
+    derived.add(&plain_features(recipe.features, keys), MissingColumns::Allow)?;
+    let mut known = BTreeSet::new();
+    for (feature, by) in groups {
+        let is_there = |name: &String| derived.input(name).is_ok();
+        if !known.insert(by) || !by.iter().all(is_there) {
+            continue;
+        }
+        let keys = derived.keys(by)?;
+        if !parts.iter().all(|train| group::come_back(&keys, train)) {
+            return Err(unique(&feature.place.0, by));
+        }
+    }
+    Ok(())
+}
+
+/// What these names need of features of which nothing is learned.
+fn plain_features<'f>(features: &'f [FeatureConfig], names: impl Iterator<Item = &'f str>) -> Vec<FeatureConfig> {
+    let by_name: BTreeMap<&str, &FeatureConfig> =
+        features.iter().map(|feature| (feature.name.as_str(), feature)).collect();
+    let (mut waiting, mut found): (Vec<&str>, BTreeMap<&str, &FeatureConfig>) = (names.collect(), BTreeMap::new());
+    while let Some(name) = waiting.pop() {
+        if let Some(feature) = by_name.get(name)
+            && found.insert(name, feature).is_none()
+        {
+            waiting.extend(feature.make.inputs());
+        }
+    }
+    let learns = |make: &Make| matches!(make, Make::OfGroup { .. });
+    loop {
+        let without = |feature: &&FeatureConfig| {
+            let lost = |name: &&str| by_name.contains_key(*name) && !found.contains_key(*name);
+            learns(&feature.make) || feature.make.inputs().iter().any(lost)
+        };
+        let Some(name) = found.values().copied().find(without).map(|feature| feature.name.as_str()) else { break };
+        found.remove(name);
+    }
+    found.into_values().cloned().collect()
+}
+
+fn unique(place: &str, of: &[String]) -> Error {
     let of: Vec<String> = of.iter().map(|name| format!("`{name}`")).collect();
-    Error::permanent(format!("{}: every training row is a group of its own by {}", node.place, of.join(", ")))
+    Error::permanent(format!("{place}: every training row is a group of its own by {}", of.join(", ")))
         .hint("group by something that comes back, such as a card; an id tells nothing of other rows")
 }
 

@@ -1,9 +1,9 @@
 //! Fitted features against slow loops; planted leaks that must change nothing.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::*;
-use crate::training::config::ConfigPlace;
+use crate::training::config::{ConfigPlace, DataConfig, PreprocessConfig};
 use crate::training::rows::Dataset;
 use crate::training::texts::Texts;
 use rand_chacha::rand_core::Rng;
@@ -47,13 +47,17 @@ impl Data {
     }
 
     fn train(&self) -> TrainRows {
+        self.rows((0..N_ROWS as u32).filter(|row| row % 3 != 0).collect())
+    }
+
+    fn rows(&self, rows: Vec<u32>) -> TrainRows {
         let mut table = Table::new(N_ROWS);
         table.push("card", Cells::numeric(&self.card));
         table.push("shop", Cells::categorical(&self.shop, ["a", "B", "b", "c", "d"].map(String::from).to_vec()));
         table.push("amount", Cells::numeric(&self.amount));
         let ids = Texts::row_numbers(N_ROWS);
         let dataset = Arc::new(Dataset { table, labels: self.labels.clone(), ids, times: None });
-        TrainRows::new(dataset, (0..N_ROWS as u32).filter(|row| row % 3 != 0).collect())
+        TrainRows::new(dataset, rows)
     }
 
     /// Spelled as a person would: the key of a row over card and shop, upper case.
@@ -64,8 +68,10 @@ impl Data {
     }
 }
 
+static IN_MEMORY: LazyLock<Storage> = LazyLock::new(Storage::in_memory);
+
 fn derive<'t>(train: &'t TrainRows, features: &[FeatureConfig]) -> Derived<'t> {
-    let mut derived = Derived::new(train, TextCase::Upper, Seed::new(9));
+    let mut derived = Derived::new(train, TextCase::Upper, &IN_MEMORY, Seed::new(9));
     derived.add(features, MissingColumns::Refuse).unwrap();
     derived
 }
@@ -195,7 +201,7 @@ fn errors_name_the_place() {
     let data = Data::drawn();
     let train = data.train();
     let refused = |features: &[FeatureConfig]| {
-        let mut derived = Derived::new(&train, TextCase::Upper, Seed::new(9));
+        let mut derived = Derived::new(&train, TextCase::Upper, &IN_MEMORY, Seed::new(9));
         let error = derived.add(features, MissingColumns::Refuse).unwrap_err();
         format!("{} ({})", error.message, error.hint.unwrap_or_default())
     };
@@ -214,16 +220,72 @@ fn errors_name_the_place() {
     let mut unique = Data::drawn();
     unique.amount = (0..N_ROWS).map(|row| row as f64).collect();
     let train = unique.train();
-    let error =
-        Derived::new(&train, TextCase::Upper, Seed::new(9)).add(&[count("n", "amount")], MissingColumns::Refuse);
+    let error = Derived::new(&train, TextCase::Upper, &IN_MEMORY, Seed::new(9))
+        .add(&[count("n", "amount")], MissingColumns::Refuse);
     assert!(error.unwrap_err().message.ends_with("every training row is a group of its own by `amount`"));
+}
+
+/// The check before the run knows what the fit would refuse, in any part and through features of which nothing is learned.
+#[test]
+fn groups_that_never_come_back_are_refused_before_anything_is_fitted() {
+    let mut data = Data::drawn();
+    data.amount = (0..N_ROWS).map(|row| row as f64).collect();
+    data.card = (0..N_ROWS).map(|row| if row < 4 { 0.0 } else { row as f64 }).collect();
+    let train = data.train();
+    let late = data.rows((N_ROWS as u32 / 2..N_ROWS as u32).collect());
+    let config = DataConfig::of_target("y");
+    let refused = |features: &[FeatureConfig], parts: &[&TrainRows]| {
+        let recipe = Recipe { data: &config, features, preprocess: &PreprocessConfig::USUAL };
+        refuse_unique_groups(&recipe, parts, &IN_MEMORY).err().map(|error| error.message)
+    };
+    let count = |by: &[&str]| of_group("n", by, Figure::Count);
+    let concat = |of: &[&str]| {
+        feature("both", Make::Plain(Compute::Concat { of: of.iter().map(|name| (*name).to_owned()).collect() }))
+    };
+    let message =
+        |by: &str| Some(format!("`c.yaml`, line 3, column 5: every training row is a group of its own by {by}"));
+    assert_eq!(refused(&[count(&["amount"])], &[&train]), message("`amount`"));
+    assert_eq!(refused(&[count(&["shop"]), count(&["shop", "amount"])], &[&train]), message("`shop`, `amount`"));
+    assert_eq!(refused(&[concat(&["amount", "shop"]), count(&["both"])], &[&train]), message("`both`"));
+    assert_eq!(refused(&[count(&["shop"])], &[&train, &late]), None);
+    assert_eq!(refused(&[count(&["card"])], &[&train]), None, "two rows share it");
+    assert_eq!(refused(&[count(&["card"])], &[&train, &late]), message("`card`"), "in one part they do not");
+    // What is made of figures has to wait for them.
+    let learned = [count(&["shop"]), of_group("by n", &["n"], Figure::Frequency)];
+    assert_eq!(refused(&learned, &[&train]), None);
+}
+
+/// Derived columns lie where the budget has room, and are the same.
+#[test]
+fn beyond_the_budget_derived_columns_lie_in_files() {
+    let data = Data::drawn();
+    let train = data.train();
+    let concat = Compute::Concat { of: vec!["card".into(), "shop".into()] };
+    let features = [
+        feature("both", Make::Plain(concat)),
+        of_group("rate", &["both"], Figure::Target { smoothing: 3.0, folds: 4 }),
+        of_group("mean", &["card"], Figure::Mean { of: "amount".into() }),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let derived = |storage: &Storage| {
+        let mut derived = Derived::new(&train, TextCase::Upper, storage, Seed::new(9));
+        derived.add(&features, MissingColumns::Refuse)?;
+        let bits = |table: &Table| -> Vec<Vec<u64>> {
+            table.columns().map(|(_, cells)| (0..N_ROWS).map(|row| cells.packed().item(row)).collect()).collect()
+        };
+        Ok::<_, Error>((bits(&derived.columns), bits(&derived.learned_from), derived.features))
+    };
+    let in_files = derived(&Storage::new(Some(0), folder.path())).unwrap();
+    assert_eq!(in_files, derived(&IN_MEMORY).unwrap());
+    let nowhere = derived(&Storage::new(Some(0), folder.path().join("absent"))).unwrap_err();
+    assert!(nowhere.message.contains("can't be made"), "{nowhere}: the columns do go to files");
 }
 
 #[test]
 fn absent_columns_leave_features_out_where_that_is_allowed() {
     let data = Data::drawn();
     let train = data.train();
-    let mut derived = Derived::new(&train, TextCase::Upper, Seed::new(9));
+    let mut derived = Derived::new(&train, TextCase::Upper, &IN_MEMORY, Seed::new(9));
     let missing =
         |of: &[&str]| Make::Plain(Compute::Missing { of: of.iter().map(|name| (*name).to_owned()).collect() });
     let features = [
