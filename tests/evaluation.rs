@@ -38,7 +38,7 @@ fn csv(negative: bool) -> String {
         let fraud = u64::from(row % 8 == 0);
         let told = fraud * u64::from(row % 3 > 0);
         let amount =
-            if negative && row == 7 { "-3.5".to_owned() } else { format!("{}.25", noise(row, 3) + 100 * fraud) };
+            if negative && row == 1190 { "-3.5".to_owned() } else { format!("{}.25", noise(row, 3) + 100 * fraud) };
         let kind = ["web", "shop", "phone"][(noise(row, 4) % 3) as usize];
         let (x, y) = (noise(row, 1) + 600 * told, noise(row, 2));
         text += &format!("r{row},{fraud},{},{amount},{},{kind},{x},{y}\n", row * 1440, noise(row, 5) % 300);
@@ -245,7 +245,7 @@ fn hostile_policies(folder: &Path, trained: &Json) {
     };
     let cases: [(String, &str); 9] = [
         (String::new(), "can't be read: EOF"),
-        ("[".repeat(2000), "can't be read: recursion limit"),
+        ("[".repeat(2000), "can't be read: invalid type: sequence"),
         ("x".repeat(70_000), "is larger than 65536 bytes"),
         (with("format", 2.into()), "has format 2, this version reads format 1"),
         (with("bundle", "0000000000000000".into()), "is for bundle `0000000000000000`, this is"),
@@ -354,7 +354,7 @@ fn bad_columns_are_found_before_the_long_run() {
     assert_eq!(code, Some(2));
     assert!(said.ends_with(
         "error: `threshold.cost`, column `amount`: expected an amount of at least 0 in every row, found that 1 of 1200 \
-         amounts are negative, the lowest is -3.5, first in the row with id `r7`\n\
+         amounts are negative, the lowest is -3.5, first in the row with id `r1190`\n\
          hint: clean the column (refunds are no payments), or choose another policy\n"
     ), "{said}");
     assert!(!case.path().join("artifacts").read_dir().is_ok_and(|mut entries| entries.next().is_some()));
