@@ -241,6 +241,14 @@ impl CellStore {
     pub fn scores(&self, key: &str) -> Result<Scores> {
         let path = self.path(key, "scores.parquet");
         let bytes = fs::read(&path).map_err(|error| failed(&path, "read", &error))?;
+        // polars aborts the process on some malformed files: what was changed never gets there.
+        if self.cell(key)?.files.get("scores.parquet").is_some_and(|hash| *hash != sha256_hex(&bytes)) {
+            return Err(Error::permanent(format!(
+                "`{}` was changed: its SHA-256 is not the one in `cell.json`",
+                path.display()
+            ))
+            .hint("run `fraudml train` again: it makes the cell anew"));
+        }
         Scores::from_parquet(bytes, &path.display().to_string())
     }
 

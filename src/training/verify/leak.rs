@@ -112,7 +112,7 @@ pub fn leaks(config: &Config, data: &ReadData, max_copies: f64, progress: &dyn P
     config.preprocess.drop_constant = true;
     let (config, dataset) = (&config, &data.dataset);
     let seed = Seed::new(config.seed);
-    let storage = Storage::new(config.limits.memory_budget, &std::env::temp_dir());
+    let storage = Storage::new(config.limits.memory_budget, std::env::temp_dir());
     let splits = config.split.protocols.iter().map(|&protocol| split(dataset, &config.split, protocol, seed));
     let splits = splits.collect::<Result<Vec<Split>>>()?;
     let fits = Fits { config, storage: &storage, progress };
