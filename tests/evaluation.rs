@@ -33,7 +33,12 @@ fn json(text: &str) -> Json {
 /// 1200 rows over 20 days, every eighth a fraud; scores of frauds are higher, of every third one not.
 fn csv(negative: bool) -> String {
     let mut text = String::from("id,fraud,time,amount,card,kind,x,y\n");
-    let noise = |row: u64, salt: u64| (row.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(salt << 7) >> 33) % 1000;
+    let noise = |row: u64, salt: u64| {
+        let mut mixed = (row << 8 | salt).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % 1000
+    };
     for row in 0..1200u64 {
         let fraud = u64::from(row % 8 == 0);
         let told = fraud * u64::from(row % 3 > 0);

@@ -6,7 +6,7 @@
 //! the same bits; all models see the same draws, so that their differences are paired.
 //!
 //! Intervals are normal in the logit of the figure, with the standard deviation of the draws: percentiles are off where
-//! duplicates of a positive raise the average precision, and for shares near 0 or 1 (`benches/coverage.rs` measures it).
+//! duplicates of a positive raise the average precision (`benches/evaluate.rs` counts how often intervals hold the truth).
 //! Limit: the prevalence is that of these rows; it is not drawn.
 
 use rand::RngExt;
@@ -88,11 +88,22 @@ impl Bootstrap {
     }
 }
 
-/// 95 % interval of a share, from the draws that leave it defined. `None` where more than a tenth do not, or it has no
-/// interval: one that is 0 or 1, or does not vary.
+/// 95 % interval of a share, from the draws that leave it defined; their percentiles where more than a tenth of them are 0
+/// or 1 (a few frauds alone were found). `None` for a share that is 0 or 1 or does not vary, or that more than a tenth of
+/// the draws leave undefined.
 pub fn interval_of_share(estimate: f64, draws: &[f64]) -> Option<[f64; 2]> {
-    let [low, high] = interval(logit(estimate), draws.iter().map(|&draw| logit(draw)))?;
-    Some([expit(low), expit(high)])
+    if !(estimate > 0.0 && estimate < 1.0) {
+        return None;
+    }
+    if let Some([low, high]) = interval(logit(estimate), draws.iter().map(|&draw| logit(draw))) {
+        return Some([expit(low), expit(high)]);
+    }
+    let mut defined: Vec<f64> = draws.iter().copied().filter(|draw| draw.is_finite()).collect();
+    defined.sort_unstable_by(f64::total_cmp);
+    let last = defined.len().checked_sub(1).filter(|_| 10 * defined.len() >= 9 * draws.len())?;
+    let at = |share: f64| defined[(share * last as f64).round() as usize];
+    let ends = [at(0.025).min(estimate), at(0.975).max(estimate)];
+    (ends[0] < ends[1]).then_some(ends)
 }
 
 /// 95 % interval of anything: estimate and 1.96 standard deviations of the draws.

@@ -132,7 +132,8 @@ impl Winner<'_> {
                 confusion: Confusion::of(labels, alerts),
                 cost: once[at],
                 saving: apart(0, at),
-                value_detection_rate: (fraud > 0.0).then(|| caught / fraud),
+                // An empty sum is -0.0.
+                value_detection_rate: (fraud > 0.0).then(|| caught.abs() / fraud),
             }
         };
         let curve = priced(labels, scores, amounts, costs).unwrap_or_default();

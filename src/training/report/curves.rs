@@ -37,6 +37,7 @@ pub(super) struct Axes {
     pub labels: [&'static str; 2],
 }
 
+const EPOCH: &str = "epoch";
 pub(super) const SHARES: [f64; 2] = [0.0, 1.0];
 
 pub(super) fn roc(report: &RunReport, title: &str) -> Drawing {
@@ -138,7 +139,7 @@ pub(super) fn watched(losses: &[LossCurve], title: &str) -> Option<Drawing> {
 
 fn epochs(losses: &[LossCurve], y: [f64; 2], label: &'static str) -> Axes {
     let most = losses.iter().map(|curve| curve.losses.len()).max().unwrap_or(0);
-    Axes { x: [1.0, most.max(2) as f64], y, labels: ["epoch", label] }
+    Axes { x: [1.0, most.max(2) as f64], y, labels: [EPOCH, label] }
 }
 
 /// A panel per model and protocol that has lines.
@@ -198,7 +199,7 @@ fn draw_panel(drawing: &mut Drawing, panel: &Panel, axes: &Axes, [left, top]: [f
         y: axes.y,
     };
     frame.y_axis(drawing, &ticks(axes.y[0], axes.y[1], 5), axes.labels[1], EM);
-    let whole_epochs = |tick: &(f64, String)| axes.x == SHARES || tick.0.fract() == 0.0;
+    let whole_epochs = |tick: &(f64, String)| axes.labels[0] != EPOCH || tick.0.fract() == 0.0;
     let x_ticks: Vec<_> = ticks(axes.x[0], axes.x[1], 5).into_iter().filter(whole_epochs).collect();
     frame.x_axis(drawing, &x_ticks, axes.labels[0], EM);
     if let Some([from, to]) = panel.reference {

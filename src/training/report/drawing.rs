@@ -34,6 +34,8 @@ const SUPERSAMPLE: usize = 2;
 const TOLERANCE: f64 = 0.15;
 
 pub(super) const INK: RGBColor = RGBColor(34, 34, 34);
+/// Ink on a bar or a cell of a light colour, which no theme changes.
+pub(super) const ON_LIGHT: RGBColor = RGBColor(33, 33, 33);
 pub(super) const SOFT: RGBColor = RGBColor(95, 95, 95);
 pub(super) const GRID: RGBColor = RGBColor(222, 222, 222);
 pub(super) const PAPER: RGBColor = WHITE;

@@ -5,7 +5,7 @@
 //! a forest.
 
 use super::axes::{Frame, ticks};
-use super::drawing::{Align, Drawing, INK, PAPER, SOFT, color, shorten, text_width};
+use super::drawing::{Align, Drawing, INK, ON_LIGHT, PAPER, SOFT, color, shorten, text_width};
 use super::plots::not_run;
 use super::table::percent;
 use super::{RunReport, distinct, table1};
@@ -227,7 +227,7 @@ impl Grid<'_> {
 fn on(index: usize) -> plotters::style::RGBColor {
     let fill = color(index);
     let light = 0.299 * f64::from(fill.0) + 0.587 * f64::from(fill.1) + 0.114 * f64::from(fill.2);
-    if light > 125.0 { INK } else { PAPER }
+    if light > 125.0 { ON_LIGHT } else { PAPER }
 }
 
 /// Sorted heights moved apart to at least `gap`, kept in `range` while they fit.

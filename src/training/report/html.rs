@@ -123,9 +123,8 @@ fn figure_of(plots: &BTreeMap<String, Vec<u8>>, name: &str, behind: Option<Table
         format!("<details>\n<summary>Figures: {}</summary>\n{}</details>\n", html(title), table.html())
     });
     format!(
-        "<figure id=\"plot-{name}\" class=\"{class}\">\n<div role=\"img\" aria-label=\"{}\">{svg}</div>\n\
-         <figcaption>{}</figcaption>\n{behind}</figure>\n",
-        html(title),
+        "<figure id=\"plot-{name}\" class=\"{class}\">\n<figcaption>{0}</figcaption>\n\
+         <div role=\"img\" aria-label=\"{0}\">{svg}</div>\n{behind}</figure>\n",
         html(title)
     )
 }

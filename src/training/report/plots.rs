@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::drawing::{Align, Drawing, INK, PAPER, SOFT, shorten};
+use super::drawing::{Align, Drawing, INK, ON_LIGHT, PAPER, SOFT, shorten};
 use super::table::{count, percent};
 use super::{LossCurve, RunReport, curves, figure3, importance, lines};
 use crate::training::error::Result;
@@ -105,7 +105,7 @@ fn confusion_matrix(report: &RunReport, title: &str) -> Drawing {
             let depth = share.unwrap_or(0.0);
             let shade = |light: f64, dark: f64| (light + (dark - light) * depth).round() as u8;
             let fill = plotters::style::RGBColor(shade(240.0, 0.0), shade(245.0, 94.0), shade(250.0, 150.0));
-            let ink = if depth > 0.7 { PAPER } else { INK };
+            let ink = if depth > 0.7 { PAPER } else { ON_LIGHT };
             drawing.fill([x + 3.0, y + 3.0], [x + step - 3.0, y + tall - 3.0], fill);
             let number = count(usize::try_from(number).unwrap_or(usize::MAX));
             drawing.text([x + step / 2.0, y + tall * 0.42], &number, 32.0, ink, Align::Center);

@@ -122,7 +122,7 @@ impl Table {
         };
         let titles: Vec<String> = self.columns.iter().map(|title| one_line(title)).collect();
         let mut text = format!(
-            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
+            "<div class=\"scroll\" tabindex=\"0\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
             row("th", &mut titles.iter().map(String::as_str))
         );
         for (index, cells) in self.rows.iter().enumerate() {
