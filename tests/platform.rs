@@ -271,7 +271,19 @@ fn bench_measures_what_a_url_offers() {
     ] {
         let out = folder.join("bench");
         let output = Command::new(env!("CARGO_BIN_EXE_fraudml"))
-            .args(["bench", "--seconds", "1", "--connections", "2", "--requests", "3", "--json", "--url", &url, "--out"])
+            .args([
+                "bench",
+                "--seconds",
+                "1",
+                "--connections",
+                "2",
+                "--requests",
+                "3",
+                "--json",
+                "--url",
+                &url,
+                "--out",
+            ])
             .arg(&out)
             .arg("--bundle")
             .arg(&folder)

@@ -114,9 +114,8 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, address: &str) -> Option<
 
 fn answer(request: &Request, state: &mut State, address: &str) -> Response {
     let authorization = request.headers.get("authorization").map_or("", String::as_str);
-    let refused = |status, code: &str| {
-        Response(status, Vec::new(), json!({ "errors": [{ "code": code }] }).to_string())
-    };
+    let refused =
+        |status, code: &str| Response(status, Vec::new(), json!({ "errors": [{ "code": code }] }).to_string());
     if let Some(query) = request.target.strip_prefix("/token?") {
         if authorization != format!("Basic {}", BASE64.encode(LOGIN)) {
             return refused(401, "UNAUTHORIZED");

@@ -4,7 +4,7 @@
 use super::cells::{PlannedCell, plan};
 use super::config::{Config, ModelConfig, NamedCase, TooFew};
 use super::error::{Error, Result};
-use super::fit::features::refuse_unique_groups;
+use super::fit::features::check_features;
 use super::fit::mlp::check_device;
 use super::mapped::Storage;
 use super::progress::Progress;
@@ -38,9 +38,8 @@ pub fn before_fitting(
         return Ok(());
     }
     check_memory(config, data, splits, progress)?;
-    let parts: Vec<&TrainRows> =
-        splits.iter().flat_map(|split| split.parts().map(|part| split.rows(part).0)).collect();
-    refuse_unique_groups(&config.recipe(), &parts, storage)
+    let parts: Vec<&TrainRows> = splits.iter().flat_map(|split| split.parts().map(|part| split.rows(part).0)).collect();
+    check_features(&config.recipe(), &parts, storage)
 }
 
 /// Devices that are there, and both classes on both sides of what early stopping sets aside.

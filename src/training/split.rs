@@ -351,9 +351,7 @@ mod tests {
     #[test]
     fn a_gap_takes_the_rows_right_before_what_is_held_out() {
         let dataset = dataset(1000, 10, |row| ((row * 7919) % 1000 / 3) as f64 * 100.0);
-        let with = |gap| {
-            split(&dataset, &SplitConfig { gap, ..config(4) }, Protocol::Temporal, Seed::new(1)).unwrap()
-        };
+        let with = |gap| split(&dataset, &SplitConfig { gap, ..config(4) }, Protocol::Temporal, Seed::new(1)).unwrap();
         let (plain, gapped) = (with(0.0), with(1500.0));
         let times = dataset.times.as_deref().unwrap();
         let before = |held_out: &HeldOutRows, gap: f64| {

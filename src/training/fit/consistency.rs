@@ -111,7 +111,10 @@ mod tests {
         table.push("holds", Cells::numeric(&column(&|_, y| 0.4 * y)));
         table.push("reverses", Cells::numeric(&column(&|row, y| if late(row) { -0.4 * y } else { 0.4 * y })));
         // Neither high nor low is risky, but the middle is: bins see it, a line would not.
-        table.push("middle", Cells::numeric(&column(&|row, y| if y == 1.0 { 0.0 } else { f64::from(row as u8 % 3) - 1.0 })));
+        table.push(
+            "middle",
+            Cells::numeric(&column(&|row, y| if y == 1.0 { 0.0 } else { f64::from(row as u8 % 3) - 1.0 })),
+        );
         let gaps = column(&|row, y| if (y == 1.0) == (row % 10 < 7) { f64::NAN } else { 0.0 });
         table.push("gaps hold", Cells::numeric(&gaps));
         let gaps = column(&|row, y| if (y == 1.0) == late(row) && row % 2 == 0 { f64::NAN } else { 0.0 });
@@ -126,7 +129,8 @@ mod tests {
             PreprocessConfig { inconsistent: true, impute_numeric: ImputeNumeric::None, ..PreprocessConfig::USUAL };
         let data = DataConfig::of_target("y");
         let recipe = Recipe { data: &data, features: &[], preprocess: &preprocess };
-        let fitted = fit(&recipe, &TrainRows::new(Arc::new(dataset), train), &Storage::in_memory(), Seed::new(1)).unwrap();
+        let fitted =
+            fit(&recipe, &TrainRows::new(Arc::new(dataset), train), &Storage::in_memory(), Seed::new(1)).unwrap();
         let reason = "rates of the first month rank those of the last with an AUC of 0.";
         assert!(fitted.preprocessor.dropped.iter().all(|column| column.reason.starts_with(reason)));
         fitted.preprocessor.dropped.into_iter().map(|column| column.name).collect()

@@ -62,10 +62,17 @@ impl Fixture {
 
     /// All rows of the prepared columns, as held-out rows see them; how many columns were compared.
     #[track_caller]
-    fn compare(&self, prefix: &str, features: &[FeatureConfig], preprocess: &PreprocessConfig, tolerance: f64) -> (Fit, usize) {
+    fn compare(
+        &self,
+        prefix: &str,
+        features: &[FeatureConfig],
+        preprocess: &PreprocessConfig,
+        tolerance: f64,
+    ) -> (Fit, usize) {
         let train = self.train();
         let data = DataConfig::of_target("y");
-        let fitted = fit(&Recipe { data: &data, features, preprocess }, &train, &Storage::in_memory(), Seed::new(1)).unwrap();
+        let fitted =
+            fit(&Recipe { data: &data, features, preprocess }, &train, &Storage::in_memory(), Seed::new(1)).unwrap();
         let columns = bind(&fitted.preprocessor, train.table(), &fitted.derived).unwrap();
         let rows: Vec<u32> = (0..self.labels.len() as u32).collect();
         let mut n_compared = 0;
@@ -122,12 +129,7 @@ fn fills_and_scales() {
 }
 
 fn plain(name: &str, compute: Compute) -> FeatureConfig {
-    FeatureConfig {
-        name: name.into(),
-        make: Make::Plain(compute),
-        input_only: false,
-        place: ConfigPlace::default(),
-    }
+    FeatureConfig { name: name.into(), make: Make::Plain(compute), input_only: false, place: ConfigPlace::default() }
 }
 
 fn of_text(name: &str, function: TextFunction, of: &str) -> FeatureConfig {
@@ -251,8 +253,7 @@ fn planted_labels_and_cells_of_held_out_rows_change_nothing_that_is_learned() {
             let preprocess = PreprocessConfig { encode, ..all_at_once.clone() };
             let recipe = Recipe { data: &data, features: &features, preprocess: &preprocess };
             let held_out = HeldOutRows::new(fixture.dataset(), fixture.held_out());
-            let prepared =
-                prepare(&recipe, &fixture.train(), &held_out, &Storage::in_memory(), Seed::new(1)).unwrap();
+            let prepared = prepare(&recipe, &fixture.train(), &held_out, &Storage::in_memory(), Seed::new(1)).unwrap();
             let bits = |matrix: &FeatureMatrix| matrix.values().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             let (train, others) = (bits(prepared.train.matrix()), bits(&prepared.held_out.matrix()));
             (format!("{:?}", prepared.preprocessor), train, others)

@@ -122,7 +122,8 @@ mod tests {
 
     fn read_file(folder: &tempfile::TempDir, name: &str) -> Result<ReadData, Error> {
         let tables = vec![TableSource { path: folder.path().join(name), join: None }];
-        let data = DataConfig { tables, id: Some("id".into()), time: Some("time".into()), ..DataConfig::of_target("y") };
+        let data =
+            DataConfig { tables, id: Some("id".into()), time: Some("time".into()), ..DataConfig::of_target("y") };
         let recipe = Recipe { data: &data, features: &[], preprocess: &PreprocessConfig::USUAL };
         read(&recipe, &Storage::in_memory(), &Silent)
     }

@@ -110,8 +110,12 @@ fn every_column_is_as_near_to_the_original_as_promised() {
         let tolerance = if original.measured { MISSING } else { MISSING_BY_TOTALS };
         judge.close(format!("{name}, missing"), missing, original.missing, tolerance);
         let rate = |empty: bool| {
-            let rows: Vec<bool> =
-                cells.iter().zip(&labels).filter(|(cell, _)| cell.is_empty() == empty).map(|(_, fraud)| *fraud).collect();
+            let rows: Vec<bool> = cells
+                .iter()
+                .zip(&labels)
+                .filter(|(cell, _)| cell.is_empty() == empty)
+                .map(|(_, fraud)| *fraud)
+                .collect();
             rows.iter().filter(|fraud| **fraud).count() as f64 / rows.len() as f64
         };
         for (empty, expected) in [(true, original.fraud_missing), (false, original.fraud_present)] {

@@ -220,8 +220,8 @@ fn errors_name_the_place() {
     let mut unique = Data::drawn();
     unique.amount = (0..N_ROWS).map(|row| row as f64).collect();
     let train = unique.train();
-    let error =
-        Derived::new(&train, TextCase::Upper, &IN_MEMORY, Seed::new(9)).add(&[count("n", "amount")], MissingColumns::Refuse);
+    let error = Derived::new(&train, TextCase::Upper, &IN_MEMORY, Seed::new(9))
+        .add(&[count("n", "amount")], MissingColumns::Refuse);
     assert!(error.unwrap_err().message.ends_with("every training row is a group of its own by `amount`"));
 }
 
@@ -236,13 +236,14 @@ fn groups_that_never_come_back_are_refused_before_anything_is_fitted() {
     let config = DataConfig::of_target("y");
     let refused = |features: &[FeatureConfig], parts: &[&TrainRows]| {
         let recipe = Recipe { data: &config, features, preprocess: &PreprocessConfig::USUAL };
-        refuse_unique_groups(&recipe, parts, &IN_MEMORY).err().map(|error| error.message)
+        check_features(&recipe, parts, &IN_MEMORY).err().map(|error| error.message)
     };
     let count = |by: &[&str]| of_group("n", by, Figure::Count);
     let concat = |of: &[&str]| {
         feature("both", Make::Plain(Compute::Concat { of: of.iter().map(|name| (*name).to_owned()).collect() }))
     };
-    let message = |by: &str| Some(format!("`c.yaml`, line 3, column 5: every training row is a group of its own by {by}"));
+    let message =
+        |by: &str| Some(format!("`c.yaml`, line 3, column 5: every training row is a group of its own by {by}"));
     assert_eq!(refused(&[count(&["amount"])], &[&train]), message("`amount`"));
     assert_eq!(refused(&[count(&["shop"]), count(&["shop", "amount"])], &[&train]), message("`shop`, `amount`"));
     assert_eq!(refused(&[concat(&["amount", "shop"]), count(&["both"])], &[&train]), message("`both`"));
