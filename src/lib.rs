@@ -6,6 +6,9 @@
 //! `cli -> platform -> training -> scoring <- serving`, `platform -> serving`, and from `cli` and `platform` to all below.
 #![deny(unsafe_code)] // and allowed where a comment says why: `mapped::map`, `gemm::multiply`, `mlp::forward`, two loops of `forest::tally`
 
+#[cfg(all(feature = "planted-leaks", not(debug_assertions)))]
+compile_error!("`planted-leaks` is for the tests of `verify leak`: release builds refuse it");
+
 pub mod scoring;
 pub mod serving;
 #[cfg(feature = "train")]

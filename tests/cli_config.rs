@@ -445,23 +445,25 @@ fn help() {
     Usage: fraudml [OPTIONS] <COMMAND>
 
     Commands:
-      demo      The whole chain on generated data: synth, eda, train, evaluate, package
-      synth     Write look-alike IEEE-CIS data: train_transaction.csv and train_identity.csv
-      config    Start, check or show a config
-      eda       Profile the data: types, missing values, balance, drift in time
-      train     Train the grid of models and cases, select, freeze; continues what is unfinished
-      resample  Show what a case does to the training rows: writes them with their origin
-      evaluate  Show the figures of a finished run; trains nothing
-      predict   Score the rows of a file
-      package   Build the OpenWhisk action image of a bundle
-      serve     Run the packaged pipeline on this machine as OpenWhisk would: actions, sequence, REST,
-                web action
-      deploy    Deploy a packaged bundle to OpenWhisk: package, actions, sequence, web export, route;
-                may be repeated
-      undeploy  Take down what `deploy` made
-      bench     Measure response times: cold start, requests one by one (Figure 4 of the paper), then
-                load
-      verify    Prove that what must be the same is the same
+      demo       The whole chain on generated data: synth, eda, train, evaluate, package
+      synth      Write look-alike IEEE-CIS data: train_transaction.csv and train_identity.csv
+      config     Start, check or show a config
+      eda        Profile the data: types, missing values, balance, drift in time
+      train      Train the grid of models and cases, select, freeze; continues what is unfinished
+      resample   Show what a case does to the training rows: writes them with their origin
+      evaluate   Show the figures of a finished run; trains nothing
+      threshold  Plan another operating point for a finished run and give it to its bundle; trains
+                 nothing
+      predict    Score the rows of a file
+      package    Build the OpenWhisk action image of a bundle
+      serve      Run the packaged pipeline on this machine as OpenWhisk would: actions, sequence, REST,
+                 web action
+      deploy     Deploy a packaged bundle to OpenWhisk: package, actions, sequence, web export, route;
+                 may be repeated
+      undeploy   Take down what `deploy` made
+      bench      Measure response times: cold start, requests one by one (Figure 4 of the paper), then
+                 load
+      verify     Prove that what must be the same is the same
 
     Options:
           --json         Answer with one JSON document on standard output
@@ -579,6 +581,16 @@ fn show_says_where_each_value_came_from() {
       permutation: false                          # default
       rows: 10000                                 # default
       repeats: 3                                  # default
+    evaluate:
+      draws: 1000                                 # default
+      by: null                                    # default
+      alerts_per_day: 100                         # default
+      costs:
+        missed_share: 1.0                         # default
+        review: 5.0                               # default
+        friction: 0.0                             # default
+      subgroups: []                               # default
+      show_columns: []                            # default
     output:
       experiments: experiments                    # default
       reports: reports                            # default

@@ -45,7 +45,8 @@ fn lasting(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found.retain(|path, _| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // What a killed process left half-written keeps its temporary name.
-        !["run.json", "timings.jsonl"].contains(&name.as_str()) && !path.to_string_lossy().contains(".writing-")
+        !["run.json", "timings.jsonl", "times.csv"].contains(&name.as_str())
+            && !path.to_string_lossy().contains(".writing-")
     });
     found
 }
@@ -654,8 +655,9 @@ fn a_run_that_was_stopped_at_any_moment_ends_with_the_same_bytes() {
     assert_eq!(interrupted_after(disturbed.path(), 2, "-INT"), Some(130));
     let after_interrupt = n_cells(disturbed.path());
     assert!(after_interrupt >= 2);
-    for n_finished in [after_interrupt + 3, after_interrupt + 9] {
-        assert_eq!(interrupted_after(disturbed.path(), n_finished, "-KILL"), None);
+    for (more, signal, code) in [(3, "-KILL", None), (6, "-TERM", Some(130)), (9, "-KILL", None)] {
+        let n_finished = after_interrupt + more;
+        assert_eq!(interrupted_after(disturbed.path(), n_finished, signal), code);
         assert!(n_cells(disturbed.path()) >= n_finished, "finished cells stay");
     }
     let evaluated = fraudml(disturbed.path(), &["evaluate"]);
@@ -673,4 +675,49 @@ fn a_run_that_was_stopped_at_any_moment_ends_with_the_same_bytes() {
     let said = fraudml(disturbed.path(), &["train", "--config", "c.yaml", "--no-progress"]);
     assert!(String::from_utf8_lossy(&said.stderr).contains("48 of 48 cells are finished already"), "{said:?}");
     assert_eq!(cells, files(&disturbed.path().join("experiments/cells")));
+}
+
+#[test]
+fn the_second_of_two_processes_on_one_run_says_so_and_harms_nothing() {
+    let (alone, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    slow_grid(alone.path());
+    slow_grid(shared.path());
+    ok(alone.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let mut first = Command::new(FRAUDML)
+        .args(["train", "--config", "c.yaml", "--quiet"])
+        .current_dir(shared.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("fraudml runs");
+    while n_cells(shared.path()) == 0 && first.try_wait().expect("child").is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let second = fraudml(shared.path(), &["train", "--config", "c.yaml", "--quiet"]);
+    let stderr = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(first.wait().expect("child").success());
+    // Whoever comes when the first is done does it all again from finished cells: then there is nothing to say.
+    assert_eq!(second.status.code(), Some(75), "{stderr}");
+    assert!(stderr.contains("another process trains this run\nhint: wait until it is done"), "{stderr}");
+    assert!(lasting(alone.path()) == lasting(shared.path()));
+}
+
+/// Events name verbs and cells; never what stands in the data.
+#[test]
+fn no_cell_of_the_data_reaches_a_log() {
+    let case = Case::new();
+    case.rows(|at, row| *row = row.replace("visa", &format!("person-{}@example.org", at % 6)));
+    let train = ["train", "--config", "c.yaml", "--log", "trace", "--log-format", "json"];
+    let output = fraudml(case.path(), &train);
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!log.contains("example.org"), "{log}");
+    let lines = log.lines().filter(|line| line.starts_with('{'));
+    let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let fields = |name: &str| lines.iter().filter(|line| line["fields"][name].is_string()).count();
+    assert!(fields("cell") == 6 && fields("verb") > 10 && fields("path") > 10, "{log}");
+    // The same times as a tree.
+    let run = of_run(case.path(), "run.json");
+    let parts = run["timing"]["parts"].as_array().expect("a tree");
+    let fit = parts.iter().find(|part| part["name"] == "fit").expect("a verb");
+    assert_eq!(fit["parts"].as_array().expect("cells").len(), 6, "{run:#}");
 }

@@ -6,7 +6,7 @@ fraudml=$(realpath "$1")
 mkdir -p "$2" && cd "$2"
 passed=0 failed=0
 same() { # what, folder, folder
-  if diff -r -x run.json -x config.yaml -x timings.jsonl "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "failed: $1 differ"; fi
+  if diff -r -x run.json -x config.yaml -x timings.jsonl -x times.csv "$2" "$3"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "failed: $1 differ"; fi
 }
 "$fraudml" synth --rows 4000 --seed 7 --out data --quiet
 cat > grid.yaml <<'Y'

@@ -33,6 +33,27 @@ pub struct GlobalArgs {
     /// Worker threads [default: one per core]; results are the same for any number
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+    /// Tell on standard error what is being done, from this level on; draws no progress bars
+    #[arg(long, global = true, value_name = "LEVEL", value_enum)]
+    pub log: Option<LogLevel>,
+    /// How lines of the log are written
+    #[arg(long, global = true, value_name = "HOW", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,10 +69,20 @@ pub enum Command {
     Eda(EdaArgs),
     /// Train the grid of models and cases, select, freeze; continues what is unfinished
     Train(TrainArgs),
+    /// List the cells of a config's grid with what each will take, for many machines to share
+    Plan(PlanArgs),
+    /// Do a part of a planned grid; cells that are there are left alone
+    Cell(CellArgs),
+    /// Select, freeze and report once all cells of a planned grid are there
+    Collect(CollectArgs),
+    /// Write what an engine needs to run a planned grid, and send it off with `--go`
+    Submit(SubmitArgs),
     /// Show what a case does to the training rows: writes them with their origin
     Resample(ResampleArgs),
     /// Show the figures of a finished run; trains nothing
     Evaluate(EvaluateArgs),
+    /// Plan another operating point for a finished run and give it to its bundle; trains nothing
+    Threshold(ThresholdArgs),
     /// Score the rows of a file
     Predict(PredictArgs),
     /// Build the OpenWhisk action image of a bundle
@@ -136,6 +167,9 @@ pub struct TrainArgs {
     /// Where networks are trained [default: `models.mlp.device`, the processor]
     #[arg(long, value_name = "DEVICE", value_enum)]
     pub device: Option<DeviceArg>,
+    /// Memory that columns and bins may take, as in `2GB`; the rest lies on disk [default: `limits.memory_budget`]
+    #[arg(long, value_name = "SIZE")]
+    pub memory_budget: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -159,6 +193,71 @@ impl From<DeviceArg> for Device {
             DeviceArg::Flex => Device::Flex,
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct CellArgs {
+    /// Id, unique prefix or path of a planned run
+    #[arg(long, value_name = "RUN")]
+    pub run: String,
+    /// Which cells: `I/N`, those whose number is I modulo N; or `N`, where the engine says which part this is
+    /// (SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX, AWS_BATCH_JOB_ARRAY_INDEX or PBS_ARRAY_INDEX)
+    #[arg(long, value_name = "[I/]N")]
+    pub shard: String,
+}
+
+#[derive(Debug, Args)]
+pub struct CollectArgs {
+    /// Id, unique prefix or path of a planned run
+    #[arg(long, value_name = "RUN")]
+    pub run: String,
+    /// Wait for cells that are missing
+    #[arg(long)]
+    pub watch: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct SubmitArgs {
+    /// Id, unique prefix or path of a planned run, as every machine sees it
+    #[arg(long, value_name = "RUN")]
+    pub run: String,
+    /// Who runs the parts
+    #[arg(long, value_name = "ENGINE", value_enum)]
+    pub engine: EngineArg,
+    /// Parts of the grid
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub shards: u16,
+    /// Parts that run at once [default: as many as the engine will; local: one]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub at_once: Option<u16>,
+    /// Cores of a part
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub cores: u16,
+    /// Kubernetes: an image with `fraudml` on its path
+    #[arg(long, value_name = "REF", default_value = "fraudml-trainer")]
+    pub image: String,
+    /// Kubernetes: the claim of the volume that holds the working folder
+    #[arg(long, value_name = "NAME", default_value = "fraudml")]
+    pub claim: String,
+    /// Send it off, not only write and show it
+    #[arg(long)]
+    pub go: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// This machine: parts as processes
+    Local,
+    /// An array job, and a job that collects
+    Slurm,
+    /// An indexed Job, and one that collects
+    Kubernetes,
 }
 
 #[derive(Debug, Args)]
@@ -197,8 +296,90 @@ impl From<ProtocolName> for Protocol {
 #[derive(Debug, Args)]
 pub struct EvaluateArgs {
     /// Id, unique prefix or path of a run [default: the latest finished one]
+    #[arg(value_name = "RUN", conflicts_with = "compare")]
+    pub run: Option<String>,
+    /// Compare runs on the same data on one page
+    #[arg(long, value_name = "RUN", num_args = 2..)]
+    pub compare: Vec<String>,
+    /// End with exit code 3 if the winner's figure on the test rows is below this; may be given several times
+    #[arg(long, value_name = "METRIC=VALUE", value_parser = gate)]
+    pub fail_under: Vec<Gate>,
+}
+
+/// `average_precision=0.6`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gate {
+    pub metric: String,
+    pub least: f64,
+}
+
+fn gate(text: &str) -> Result<Gate, String> {
+    let expected = || "expected METRIC=VALUE, as in `average_precision=0.6`".to_owned();
+    let (metric, least) = text.split_once('=').ok_or_else(expected)?;
+    let least = least.trim().parse::<f64>().ok().filter(|least| least.is_finite()).ok_or_else(expected)?;
+    Ok(Gate { metric: metric.trim().replace('-', "_"), least })
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("policy").required(true))]
+pub struct ThresholdArgs {
+    /// Id, unique prefix or path of a run [default: the latest finished one]
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
+    /// The lowest threshold within this false-positive rate
+    #[arg(long, value_name = "SHARE", group = "policy", value_parser = share)]
+    pub max_fpr: Option<f64>,
+    /// The lowest threshold that raises at most so many alerts per day
+    #[arg(long, value_name = "N", group = "policy", value_parser = amount)]
+    pub alerts_per_day: Option<f64>,
+    /// The lowest threshold whose alerts are frauds to at least this share
+    #[arg(long, value_name = "SHARE", group = "policy", value_parser = share)]
+    pub min_precision: Option<f64>,
+    /// The threshold of the least cost, as in `missed_share=1,review=5,friction=0` [default: the run's costs]
+    #[arg(long, value_name = "COSTS", group = "policy", num_args = 0..=1, default_missing_value = "", value_parser = costs)]
+    pub cost: Option<Costs>,
+    /// The threshold of the highest F score; recall counts so many times as much as precision
+    #[arg(long, value_name = "BETA", group = "policy", value_parser = amount)]
+    pub f_beta: Option<f64>,
+    /// This threshold
+    #[arg(long, value_name = "SCORE", group = "policy", value_parser = share)]
+    pub value: Option<f64>,
+    /// Write the policy to this file instead of giving it to the bundle
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// What the command line says of the cost matrix.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Costs {
+    pub missed_share: Option<f64>,
+    pub review: Option<f64>,
+    pub friction: Option<f64>,
+}
+
+fn costs(text: &str) -> Result<Costs, String> {
+    let mut costs = Costs::default();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (key, value) = part.split_once('=').ok_or("expected KEY=VALUE, as in `review=5`")?;
+        let value = Some(amount(value)?);
+        match key.trim() {
+            "missed_share" => costs.missed_share = value,
+            "review" => costs.review = value,
+            "friction" => costs.friction = value,
+            other => return Err(format!("unknown cost `{other}`; known: `missed_share`, `review`, `friction`")),
+        }
+    }
+    Ok(costs)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a share from 0 to 1".to_owned())
+}
+
+fn amount(text: &str) -> Result<f64, String> {
+    let amount = text.trim().parse::<f64>().ok().filter(|amount| (0.0..=1e12).contains(amount));
+    amount.ok_or_else(|| "expected a number of at least 0".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -370,6 +551,45 @@ pub struct BenchArgs {
 pub enum VerifyCommand {
     /// Rows through stages, sequence and fused action: every score must have the bits of `predict`
     Parity(ParityArgs),
+    /// Nothing that is learned depends on held-out rows, and no column gives the label away
+    Leak(LeakArgs),
+    /// Train a finished run again in a scratch folder: every hash must be the same
+    Replay(ReplayArgs),
+    /// The hashes of a bundle, and its golden records
+    Bundle(BundleArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LeakArgs {
+    /// Id, unique prefix or path of a run whose config is taken [default: the latest finished one]
+    #[arg(value_name = "RUN", conflicts_with_all = ["config", "set", "only"])]
+    pub run: Option<String>,
+    /// A config instead; nothing needs to be trained
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Override any key of the config, as in `models.mlp.epochs=10`; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", requires = "config")]
+    pub set: Vec<String>,
+    /// Only these models and cases of the config, as in `random-forest,raw`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "config")]
+    pub only: Vec<String>,
+    /// Share of the test rows that may have a copy among the rows learned from
+    #[arg(long, value_name = "SHARE", default_value_t = 0.01, value_parser = share)]
+    pub max_copies: f64,
+}
+
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Id, unique prefix or path of a run [default: the latest finished one]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// Id, unique prefix or path of a bundle [default: that of the latest finished run]
+    #[arg(value_name = "B")]
+    pub bundle: Option<String>,
 }
 
 #[derive(Debug, Args)]

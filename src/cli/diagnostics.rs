@@ -27,6 +27,21 @@ pub enum Failure {
         problems: Vec<Problem>,
     },
     Error(Error),
+    /// What a proof found, and what is missing in it: with `--json` one document says both.
+    Found {
+        document: serde_json::Value,
+        error: Error,
+    },
+}
+
+impl Failure {
+    /// An error about what was found.
+    pub fn found(document: &impl serde::Serialize, error: Error) -> Failure {
+        match serde_json::to_value(document) {
+            Ok(document) => Failure::Found { document, error },
+            Err(_) => Failure::Error(error),
+        }
+    }
 }
 
 impl From<Error> for Failure {
@@ -49,7 +64,7 @@ pub fn report(failure: &Failure, printer: Printer) -> ExitCode {
 pub fn exit_code(failure: &Failure) -> ExitCode {
     ExitCode::from(match failure {
         Failure::Config { .. } => 2,
-        Failure::Error(error) => match error.kind {
+        Failure::Error(error) | Failure::Found { error, .. } => match error.kind {
             ErrorKind::Failed => 1,
             ErrorKind::Permanent => 2,
             ErrorKind::Missed => 3,
@@ -61,7 +76,7 @@ pub fn exit_code(failure: &Failure) -> ExitCode {
 
 fn text(failure: &Failure) -> String {
     match failure {
-        Failure::Error(error) => lines(&error.message, error.hint.as_deref()),
+        Failure::Error(error) | Failure::Found { error, .. } => lines(&error.message, error.hint.as_deref()),
         Failure::Config { name, problems } => {
             let mut text: String = problems
                 .iter()
@@ -94,6 +109,11 @@ fn summary(name: &str, problems: &[Problem]) -> String {
 fn document(failure: &Failure) -> serde_json::Value {
     match failure {
         Failure::Error(error) => json!({"error": {"message": error.message, "hint": error.hint}}),
+        Failure::Found { document, error } => {
+            let mut document = document.clone();
+            document["error"] = json!({"message": error.message, "hint": error.hint});
+            document
+        }
         Failure::Config { name, problems } => {
             let hint = match problems.as_slice() {
                 [problem] => problem.hint.clone(),

@@ -6,6 +6,7 @@ pub mod args;
 pub mod commands;
 pub mod config;
 pub mod diagnostics;
+pub mod log;
 pub mod printer;
 pub mod progress;
 
@@ -32,12 +33,15 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, printer: Printer) -> Result<(), Failure> {
-    let GlobalArgs { no_progress, threads, .. } = cli.global;
+    let GlobalArgs { no_progress, threads, log, log_format, .. } = cli.global;
+    if let Some(level) = log {
+        log::start(level, log_format);
+    }
     if let Some(threads) = threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global();
         pool.map_err(|error| Error::failed(format!("can't start {threads} threads: {error}")))?;
     }
-    commands::run(&cli.command, &Context { printer, no_progress })
+    commands::run(&cli.command, &Context { printer, no_progress: no_progress || log.is_some() })
 }
 
 /// Help, the version, or a usage error; the latter as a document if `--json` was typed anywhere.

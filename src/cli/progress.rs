@@ -1,7 +1,8 @@
 //! Progress on a terminal: one bar per unit of work, with rate and time left, on standard error; and the wish to stop.
 //!
 //! Where standard error is no terminal, or with `--quiet`, `--no-progress`, no bars are drawn; notes still are, unless
-//! `--quiet`. The first Ctrl-C (or SIGTERM) asks the work to stop where it can be continued, the second ends at once.
+//! `--quiet`. The first Ctrl-C (or SIGTERM) asks the work to stop where it can be continued; the second, or a loop that
+//! does not look up in time, ends at once. That loses no more than kill -9 does: what is published stays.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,12 +11,15 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
+use super::diagnostics::{self, Failure};
 use super::printer::Printer;
 use crate::training::error::{Error, Result};
 use crate::training::progress::{Progress, Unit};
 
 /// Exit code of a process that was told to stop, as shells have it.
 const INTERRUPTED: i32 = 130;
+/// How long work may take to come to a safe point.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Draws what long work reports.
 pub struct Bars {
@@ -40,6 +44,13 @@ impl Bars {
                 std::process::exit(INTERRUPTED);
             }
             shown.suspend(|| printer.note("stopping at the next safe point; once more ends at once"));
+            let shown = shown.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(PATIENCE);
+                let failure = Failure::Error(Error::interrupted());
+                let _ = shown.suspend(|| diagnostics::report(&failure, printer));
+                std::process::exit(INTERRUPTED);
+            });
         };
         ctrlc::set_handler(handler).map_err(|error| Error::failed(format!("can't listen for Ctrl-C: {error}")))?;
         Ok(Bars { printer, multi, drawn, bars: Default::default(), interrupted })

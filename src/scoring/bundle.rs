@@ -23,6 +23,9 @@ pub const MANIFEST: &str = "manifest.json";
 pub const PREPROCESSOR: &str = "preprocessor.json";
 pub const MODEL: &str = "model.safetensors";
 pub const GOLDEN: &str = "golden.json";
+/// May stand beside them: another operating point. It is no part of the id.
+pub const POLICY: &str = "policy.json";
+const POLICY_BYTES: u64 = 1 << 16;
 
 /// The files of a bundle and the bytes each may have: a bound on what a hostile folder can make us read and, for JSON,
 /// blow up in memory.
@@ -95,6 +98,55 @@ impl Manifest {
     }
 }
 
+/// `policy.json`: another threshold for a bundle, without a change of anything that its id stands for. Golden records are
+/// replayed with the threshold that they were frozen with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    pub format: u32,
+    /// The bundle it was made for, and the SHA-256 of its model.
+    pub bundle: String,
+    pub model: String,
+    pub threshold: f32,
+    /// What chose the threshold, as in the config.
+    pub policy: Json,
+    /// What it does on the out-of-fold rows and on the test rows of the run.
+    pub out_of_fold: Json,
+    pub test: Json,
+}
+
+impl Policy {
+    pub const FORMAT: u32 = 1;
+
+    fn from_bytes(bytes: &[u8], manifest: &Manifest) -> Result<Policy, ScoringError> {
+        const AGAIN: &str = "remove the file, or write it anew with `fraudml threshold`";
+        let refused = |why: String| ScoringError::new(format!("`{POLICY}` {why}")).hint(AGAIN);
+        if bytes.len() as u64 > POLICY_BYTES {
+            return Err(refused(format!("is larger than {POLICY_BYTES} bytes")));
+        }
+        let policy: Policy =
+            serde_json::from_slice(bytes).map_err(|error| refused(format!("can't be read: {error}")))?;
+        if policy.format != Self::FORMAT {
+            return Err(refused(format!("has format {}, this version reads format 1", policy.format)));
+        }
+        if policy.bundle != manifest.id || manifest.files.get(MODEL) != Some(&policy.model) {
+            let name = |id: &str| id.chars().take(16).filter(char::is_ascii_hexdigit).collect::<String>();
+            return Err(refused(format!("is for bundle `{}`, this is `{}`", name(&policy.bundle), manifest.id)));
+        }
+        // The first number above 1 is the threshold that no score reaches.
+        if !(0.0..=1.0f32.next_up()).contains(&policy.threshold) {
+            return Err(refused(format!("expected a threshold from 0 to 1, found {}", policy.threshold)));
+        }
+        Ok(policy)
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
 /// One golden record: a raw record and what each stage answers (without the bundle's id).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,14 +171,34 @@ pub struct Bundle {
     pub preprocessor: Preprocessor,
     pub model: Model,
     pub golden: Golden,
+    /// What takes the place of the manifest's threshold.
+    pub policy: Option<Policy>,
 }
 
 impl Bundle {
-    /// Reads and checks a bundle folder. Golden records are replayed by [`super::scorer::Scorer::new`].
+    /// `is_fraud = score >= threshold`, on the calibrated score.
+    pub fn threshold(&self) -> f32 {
+        self.policy.as_ref().map_or(self.manifest.threshold, |policy| policy.threshold)
+    }
+
+    /// As it was frozen, whatever policy lies beside it.
+    pub fn frozen(folder: &Path) -> Result<Bundle, ScoringError> {
+        Self::read(folder, false)
+    }
+
+    /// Reads and checks a bundle folder, and the policy that may lie there. Golden records are replayed by [`super::scorer::Scorer::new`].
     pub fn load(folder: &Path) -> Result<Bundle, ScoringError> {
+        Self::read(folder, true)
+    }
+
+    fn read(folder: &Path, with_policy: bool) -> Result<Bundle, ScoringError> {
         let mut files = BTreeMap::new();
         for (name, limit) in FILES {
             files.insert(name.to_owned(), read_bounded(&folder.join(name), limit)?);
+        }
+        // Also a link that leads nowhere is an answer to the question whether there is another threshold.
+        if with_policy && folder.join(POLICY).symlink_metadata().is_ok() {
+            files.insert(POLICY.to_owned(), read_bounded(&folder.join(POLICY), POLICY_BYTES)?);
         }
         let placed = |error: ScoringError| ScoringError {
             message: format!("bundle `{}`: {}", folder.display(), error.message),
@@ -167,7 +239,8 @@ impl Bundle {
         manifest.calibration.check().map_err(|error| ScoringError::new(format!("`{MANIFEST}`: {error}")))?;
         let golden = serde_json::from_slice(bytes(GOLDEN)?)
             .map_err(|error| ScoringError::new(format!("`{GOLDEN}` can't be read: {error}")))?;
-        Ok(Bundle { manifest, preprocessor, model, golden })
+        let policy = files.get(POLICY).map(|bytes| Policy::from_bytes(bytes, &manifest)).transpose()?;
+        Ok(Bundle { manifest, preprocessor, model, golden, policy })
     }
 }
 

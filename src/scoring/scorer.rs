@@ -82,6 +82,7 @@ pub struct Scorer {
     plan: Plan,
     names: Names,
     features: Arc<[String]>,
+    threshold: f32,
 }
 
 impl Scorer {
@@ -90,7 +91,8 @@ impl Scorer {
         let plan = bundle.preprocessor.plan(&bundle.manifest.schema)?;
         let names = Names::new(&bundle.manifest.schema);
         let features = bundle.manifest.features[..].into();
-        let scorer = Scorer { bundle, plan, names, features };
+        let threshold = bundle.manifest.threshold;
+        let mut scorer = Scorer { bundle, plan, names, features, threshold };
         for (at, golden) in scorer.bundle.golden.records.iter().enumerate() {
             let replayed = scorer.golden(golden.record.clone())?;
             if replayed != *golden {
@@ -100,6 +102,7 @@ impl Scorer {
                 .hint("this machine computes other bits, or the bundle was put together by hand: freeze it again"));
             }
         }
+        scorer.threshold = scorer.bundle.threshold();
         Ok(scorer)
     }
 
@@ -235,7 +238,7 @@ impl Scorer {
 
     /// On the calibrated score.
     pub fn is_fraud(&self, score: f32) -> bool {
-        score >= self.bundle.manifest.threshold
+        score >= self.threshold
     }
 
     /// A score that is no number (huge values overflow in a network) is an error; JSON would turn it into null.
@@ -246,7 +249,7 @@ impl Scorer {
         let score = self.calibrated(raw);
         let is_fraud = self.is_fraud(score);
         let message = if is_fraud { "fraudulent" } else { "authorised" };
-        let (threshold, bundle) = (self.bundle.manifest.threshold, self.bundle.manifest.id.clone());
+        let (threshold, bundle) = (self.threshold, self.bundle.manifest.id.clone());
         let (id, unusual) = (prepared.id.clone(), prepared.unusual.clone());
         Ok(Prediction { id, score, is_fraud, threshold, message: message.into(), unusual, bundle })
     }

@@ -4,7 +4,8 @@
 //! output or threads. So a finished cell is found again by any run that asks for the same thing, and what is finished is
 //! skipped.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +14,9 @@ use super::error::{Error, Result};
 
 use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
 use super::fit::mlp::WatchedCurves;
-use super::fit::{Learner, score_rows, score_set};
+use super::fit::{Fitted, Learner, score_rows, score_set};
 use super::mapped::Storage;
+use super::planted::planted;
 use super::prepare::{Prepared, prepare};
 use super::progress::{Progress, Unit};
 use super::read::ReadData;
@@ -25,6 +27,7 @@ use super::run_dir::{CellStore, FrozenFit};
 use super::seed::Seed;
 use super::split::{Part, Split, set_aside};
 use super::table_file::Scores;
+use super::texts::Texts;
 use crate::scoring::bundle::sha256_hex;
 use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::model::{Classifier, Model};
@@ -62,6 +65,13 @@ pub struct Cell {
     /// Of `model.safetensors`; final fits only.
     #[serde(default)]
     pub model_bytes: Option<u64>,
+    /// SHA-256 of the other files of the cell, by name; none in cells of before they were kept.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
+}
+
+impl Cell {
+    pub const FORMAT: u32 = 1;
 }
 
 /// A cell to be: what it is, and its key. The list of them is `cells.json`.
@@ -75,14 +85,24 @@ pub struct PlannedCell {
 }
 
 /// What one cell took; a line of `timings.jsonl`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
     pub key: String,
     pub cell: String,
     pub seconds: f64,
     /// To score one row by itself, the median; final fits only.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub row_microseconds: Option<f64>,
+    /// Most memory the process has had so far, in MB of 1,000,000 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_mb: Option<f64>,
+}
+
+/// From `/proc/self/status`; none where there is no such file.
+fn peak_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
 /// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
@@ -113,9 +133,11 @@ pub fn plan(config: &Config, data: &ReadData, splits: &[Split]) -> Vec<PlannedCe
 
 fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &NamedCase, model: &NamedModel) -> String {
     let identity = serde_json::json!({
-        "format": 1,
+        "format": Cell::FORMAT,
         "version": env!("CARGO_PKG_VERSION"),
         "code": env!("FRAUDML_CODE"),
+        // A build that leaks on purpose has cells of its own.
+        "planted": planted(),
         // The bits of a network, and of products of columns, follow the processor's features; a store shared by machines
         // must not mix them.
         "cpu": (matches!(model.model, ModelConfig::Mlp(_)) || config.preprocess.multiplies()).then(cpu_features),
@@ -138,50 +160,87 @@ fn key(config: &Config, data: &ReadData, split: &Split, part: Part, case: &Named
     sha256_hex(identity.to_string().as_bytes())[..32].to_owned()
 }
 
-/// Does every cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is prepared
-/// once for its cases, a case resampled once for its models.
-pub fn fit_all(
-    config: &Config,
-    data: &ReadData,
-    splits: &[Split],
-    store: &CellStore,
-    storage: &Storage,
-    timings: &mut Vec<Timing>,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let grid = plan(config, data, splits);
-    let n_missing = grid.iter().filter(|cell| !store.has(&cell.key)).count();
-    if n_missing < grid.len() {
-        progress.say(&format!("{} of {} cells are finished already", grid.len() - n_missing, grid.len()));
-    }
-    progress.begin(Unit::Cells, "cells", n_missing as u64);
-    for split in splits {
-        for part in split.parts() {
-            let work = PartOfGrid { config, data, split, part, store, storage, progress };
-            work.fit(timings)?;
-        }
-    }
-    progress.end(Unit::Cells);
-    Ok(())
+/// The grid and what it is worked on with.
+pub struct Grid<'a> {
+    pub config: &'a Config,
+    pub data: &'a ReadData,
+    pub splits: &'a [Split],
+    pub store: &'a CellStore,
+    pub storage: &'a Storage,
+    /// Keys of the cells to do; all where there are none named.
+    pub only: Option<&'a BTreeSet<String>>,
+    pub progress: &'a dyn Progress,
 }
 
-struct PartOfGrid<'a> {
-    config: &'a Config,
-    data: &'a ReadData,
-    split: &'a Split,
-    part: Part,
-    store: &'a CellStore,
-    storage: &'a Storage,
-    progress: &'a dyn Progress,
+impl Grid<'_> {
+    fn is_wanted(&self, key: &str) -> bool {
+        self.only.is_none_or(|only| only.contains(key))
+    }
+
+    /// Does every wanted cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is
+    /// prepared once for its cases, a case resampled once for its models.
+    pub fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
+        let Grid { config, data, store, storage, progress, .. } = *self;
+        let wanted = plan(config, data, self.splits).into_iter().filter(|cell| self.is_wanted(&cell.key));
+        let wanted: Vec<PlannedCell> = wanted.collect();
+        wanted.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
+        let n_open = wanted.iter().filter(|cell| !store.has(&cell.key)).count();
+        if n_open < wanted.len() {
+            progress.say(&format!("{} of {} cells are finished already", wanted.len() - n_open, wanted.len()));
+        }
+        progress.begin(Unit::Cells, "cells", n_open as u64);
+        for split in self.splits {
+            for part in split.parts() {
+                let of_grid = PartOfGrid { config, split, part, storage, progress };
+                let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
+                let is_open = |key: &str| self.is_wanted(key) && !store.has(key);
+                of_grid.fit(&|case, model| is_open(&key(case, model)), &mut |fit| {
+                    timings.push(publish(&of_grid, &data.dataset.ids, key(fit.case, fit.model), fit, store)?);
+                    progress.advance(Unit::Cells, 1);
+                    if let Some(Timing { key, cell, seconds, .. }) = timings.last() {
+                        tracing::info!(cell, key, seconds, "fitted");
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        progress.end(Unit::Cells);
+        Ok(())
+    }
+}
+
+/// Models and cases on one part of a split.
+pub struct PartOfGrid<'a> {
+    pub config: &'a Config,
+    pub split: &'a Split,
+    pub part: Part,
+    pub storage: &'a Storage,
+    pub progress: &'a dyn Progress,
+}
+
+/// A model that was just fitted, and on what.
+pub struct CellFit<'f> {
+    pub case: &'f NamedCase,
+    pub model: &'f NamedModel,
+    pub prepared: &'f Prepared,
+    /// What was learned from.
+    pub set: &'f TrainingSet,
+    pub resampling: &'f ResamplingReport,
+    pub fitted: Fitted,
+    started: Instant,
+}
+
+impl CellFit<'_> {
+    /// Raw scores of the rows held out of this part.
+    pub fn scores(&self) -> Vec<f32> {
+        let (columns, rows) = self.prepared.held_out.columns();
+        score_rows(&self.fitted.model, columns, rows)
+    }
 }
 
 impl PartOfGrid<'_> {
-    fn key(&self, case: &NamedCase, model: &NamedModel) -> String {
-        key(self.config, self.data, self.split, self.part, case, model)
-    }
-
     /// A cell as a person calls it.
-    fn name(&self, case: &NamedCase, model: &NamedModel) -> String {
+    pub fn name(&self, case: &NamedCase, model: &NamedModel) -> String {
         format!("{} {} {} {}", self.split.protocol.as_str(), self.part, model.name, case.name)
     }
 
@@ -189,24 +248,33 @@ impl PartOfGrid<'_> {
         self.part.seed(self.split.protocol, Seed::new(self.config.seed))
     }
 
-    /// Models of a case without their cell, of those that set so much aside.
-    fn missing<'c>(&'c self, case: &'c NamedCase, aside: Option<f64>) -> impl Iterator<Item = &'c NamedModel> {
-        let models = self.config.models.iter().filter(|model| runs(model, case));
-        let models = models.filter(move |model| model.model.set_aside() == aside);
-        models.filter(|model| !self.store.has(&self.key(case, model)))
-    }
-
-    /// Models that set rows aside have a preparation of their own, for it must not see these rows.
-    fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
+    /// Fits the pairs that are wanted, and hands each out before the next. Models that set rows aside have a preparation
+    /// of their own, for it must not see these rows.
+    pub fn fit(
+        &self,
+        wanted: &dyn Fn(&NamedCase, &NamedModel) -> bool,
+        take: &mut dyn FnMut(CellFit) -> Result<()>,
+    ) -> Result<()> {
         let mut shares: Vec<Option<f64>> = self.config.models.iter().map(|model| model.model.set_aside()).collect();
         shares.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
         shares.dedup();
-        shares.into_iter().try_for_each(|aside| self.fit_models(aside, timings))
+        shares.into_iter().try_for_each(|aside| {
+            let of_share = |case: &NamedCase, model: &NamedModel| {
+                model.model.set_aside() == aside && runs(model, case) && wanted(case, model)
+            };
+            self.fit_models(aside, &of_share, take)
+        })
     }
 
-    fn fit_models(&self, aside: Option<f64>, timings: &mut Vec<Timing>) -> Result<()> {
+    fn fit_models(
+        &self,
+        aside: Option<f64>,
+        wanted: &dyn Fn(&NamedCase, &NamedModel) -> bool,
+        take: &mut dyn FnMut(CellFit) -> Result<()>,
+    ) -> Result<()> {
+        let models = |case| self.config.models.iter().filter(move |model| wanted(case, model));
         let cases: Vec<&NamedCase> =
-            self.config.imbalance.iter().filter(|case| self.missing(case, aside).next().is_some()).collect();
+            self.config.imbalance.iter().filter(|case| models(case).next().is_some()).collect();
         if cases.is_empty() {
             return Ok(());
         }
@@ -222,69 +290,62 @@ impl PartOfGrid<'_> {
             let resampled = resample(&case.case, &mut shared, self.progress);
             let Resampled { set, report, .. } = resampled.map_err(|error| error.within(&place()))?;
             let set = set.watching(watched.clone());
-            for model in self.missing(case, aside) {
+            for model in models(case) {
                 if self.progress.interrupted() {
                     return Err(Error::interrupted());
                 }
-                let started = std::time::Instant::now();
-                let (key, row_microseconds) = self.fit_cell(&prepared, &set, &report, case, model)?;
-                let seconds = started.elapsed().as_secs_f64();
-                timings.push(Timing { key, cell: self.name(case, model), seconds, row_microseconds });
-                self.progress.advance(Unit::Cells, 1);
+                let started = Instant::now();
+                let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
+                let fitted = model.model.fit(&set, seed, self.progress);
+                let fitted = fitted.map_err(|error| error.within(&self.name(case, model)))?;
+                take(CellFit { case, model, prepared: &prepared, set: &set, resampling: &report, fitted, started })?;
             }
         }
         Ok(())
     }
+}
 
-    /// The key of the finished cell, and how long its model takes for a row.
-    fn fit_cell(
-        &self,
-        prepared: &Prepared,
-        set: &TrainingSet,
-        resampling: &ResamplingReport,
-        case: &NamedCase,
-        model: &NamedModel,
-    ) -> Result<(String, Option<f64>)> {
-        let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
-        let fitted =
-            model.model.fit(set, seed, self.progress).map_err(|error| error.within(&self.name(case, model)))?;
-        let (columns, rows) = prepared.held_out.columns();
-        let scores = score_rows(&fitted.model, columns, rows);
-        let train_scores = score_set(&fitted.model, &prepared.train);
-        let (_, held_out) = self.split.rows(self.part);
-        let ids = &self.data.dataset.ids;
-        let is_final = self.part == Part::Final;
-        let frozen = is_final
-            .then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });
-        let names = prepared.preprocessor.feature_names();
-        let shares =
-            names.iter().cloned().zip(fitted.impurity_importance).filter(|(_, share)| is_final && share.is_finite());
-        let (out_of_bag, out_of_bag_undefined) = out_of_bag(prepared.train.labels(), &fitted.out_of_bag, resampling);
-        let cell = Cell {
-            format: 1,
-            key: self.key(case, model),
-            protocol: self.split.protocol.as_str().into(),
-            model: model.name.clone(),
-            case: case.name.clone(),
-            part: self.part.to_string(),
-            n_features: set.n_features(),
-            metrics: measure(&prepared.held_out.labels, &scores),
-            train_recall: recall_at_half(prepared.train.labels(), &train_scores),
-            resampling: resampling.clone(),
-            losses: fitted.losses,
-            watched: fitted.watched,
-            importance: shares.collect(),
-            out_of_bag,
-            out_of_bag_undefined,
-            model_bytes: frozen.as_ref().map(|frozen| frozen.model.len() as u64),
-        };
-        let row_ids = held_out.rows().iter().map(|&row| ids.get(row as usize).into_owned()).collect();
-        let scores = Scores { row_ids, labels: prepared.held_out.labels.clone(), scores };
-        self.store.publish(&cell, &scores, frozen.as_ref())?;
-        let timed = || columns.matrix(&rows[..rows.len().min(TIMED_ROWS)]);
-        let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &timed())).flatten();
-        Ok((cell.key, row_microseconds))
-    }
+/// Measures a fit on the rows it did not see, and leaves its cell in the store.
+fn publish(of: &PartOfGrid, ids: &Texts, key: String, fit: CellFit, store: &CellStore) -> Result<Timing> {
+    let scores = fit.scores();
+    let CellFit { case, model, prepared, set, resampling, fitted, started } = fit;
+    let train_scores = score_set(&fitted.model, &prepared.train);
+    let (_, held_out) = of.split.rows(of.part);
+    let is_final = of.part == Part::Final;
+    let frozen =
+        is_final.then(|| FrozenFit { preprocessor: prepared.preprocessor.to_bytes(), model: fitted.model.to_bytes() });
+    let names = prepared.preprocessor.feature_names();
+    let shares =
+        names.iter().cloned().zip(fitted.impurity_importance).filter(|(_, share)| is_final && share.is_finite());
+    let (out_of_bag, out_of_bag_undefined) = out_of_bag(prepared.train.labels(), &fitted.out_of_bag, resampling);
+    let cell = Cell {
+        format: Cell::FORMAT,
+        key,
+        protocol: of.split.protocol.as_str().into(),
+        model: model.name.clone(),
+        case: case.name.clone(),
+        part: of.part.to_string(),
+        n_features: set.n_features(),
+        metrics: measure(&prepared.held_out.labels, &scores),
+        train_recall: recall_at_half(prepared.train.labels(), &train_scores),
+        resampling: resampling.clone(),
+        losses: fitted.losses,
+        watched: fitted.watched,
+        importance: shares.collect(),
+        out_of_bag,
+        out_of_bag_undefined,
+        model_bytes: frozen.as_ref().map(|frozen| frozen.model.len() as u64),
+        files: BTreeMap::new(),
+    };
+    let row_ids = held_out.rows().iter().map(|&row| ids.get(row as usize).into_owned()).collect();
+    let scores = Scores { row_ids, labels: prepared.held_out.labels.clone(), scores };
+    let key = cell.key.clone();
+    store.publish(cell, &scores, frozen.as_ref())?;
+    let (columns, rows) = prepared.held_out.columns();
+    let timed = || columns.matrix(&rows[..rows.len().min(TIMED_ROWS)]);
+    let row_microseconds = is_final.then(|| row_microseconds(&fitted.model, &timed())).flatten();
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(Timing { key, cell: of.name(case, model), seconds, row_microseconds, peak_mb: peak_mb() })
 }
 
 /// The median time to score one row by itself, over at most a thousand rows.
@@ -292,7 +353,7 @@ const TIMED_ROWS: usize = 1000;
 
 fn row_microseconds(model: &Model, matrix: &FeatureMatrix) -> Option<f64> {
     let timed = |row: &[f32]| {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         std::hint::black_box(model.score_row(std::hint::black_box(row)));
         started.elapsed().as_secs_f64() * 1e6
     };

@@ -34,12 +34,17 @@ pub fn before_fitting(
         check_neighbours(named, splits, &unfinished, progress)?;
     }
     check_networks(config, splits, &missing)?;
+    check_disk(config, data, splits, &missing, progress)?;
     if missing.is_empty() {
         return Ok(());
     }
     check_memory(config, data, splits, progress)?;
     let parts: Vec<&TrainRows> = splits.iter().flat_map(|split| split.parts().map(|part| split.rows(part).0)).collect();
+<<<<<<< HEAD
     check_features(&config.recipe(), &parts, storage)
+=======
+    refuse_unique_groups(&config.recipe(), &parts, storage)
+>>>>>>> main
 }
 
 /// Devices that are there, and both classes on both sides of what early stopping sets aside.
@@ -111,6 +116,64 @@ fn check_neighbours(
     Ok(())
 }
 
+/// Says how much will lie on disk where that is much; refuses what does not fit.
+fn check_disk(
+    config: &Config,
+    data: &ReadData,
+    splits: &[Split],
+    missing: &[PlannedCell],
+    progress: &dyn Progress,
+) -> Result<()> {
+    let folder = &config.output.experiments;
+    let spilled = config.limits.memory_budget.map_or(0.0, |budget| {
+        let spillable = Need::of(config, data, splits).spillable;
+        if spillable > budget as f64 { spillable } else { 0.0 }
+    });
+    let bytes = missing.iter().map(|cell| cell_bytes(cell, config, splits)).sum::<f64>() + spilled;
+    tracing::info!(bytes, "disk this run is expected to take");
+    if bytes > 1e9 {
+        progress.say(&format!("about {:.1} GB will lie in `{}`", bytes / 1e9, folder.display()));
+    }
+    match free_disk(folder) {
+        Some(free) if bytes > free => Err(Error::failed(format!(
+            "`{}` needs about {:.1} GB for this run, {:.1} GB are free",
+            folder.display(),
+            bytes / 1e9,
+            free / 1e9
+        ))
+        .hint("free some space, choose another folder (`output.experiments`), or leave models out with `--only`")),
+        _ => Ok(()),
+    }
+}
+
+/// Scores of one cell as Parquet, and the model of a final fit: measured on `synth` data, both within a factor of two.
+fn cell_bytes(cell: &PlannedCell, config: &Config, splits: &[Split]) -> f64 {
+    const BYTES_PER_SCORE: f64 = 9.0;
+    /// 2.5 of the node itself, 12 nodes for each row of the minority.
+    const BYTES_PER_MINORITY_ROW: f64 = 30.0;
+    let Some(split) = splits.iter().find(|split| split.protocol.as_str() == cell.protocol) else { return 0.0 };
+    let part = split.parts().find(|part| part.to_string() == cell.part).unwrap_or(Part::Final);
+    let (train, held_out) = split.rows(part);
+    let model = config.models.iter().find(|model| model.name == cell.model).map(|model| &model.model);
+    let model = match model {
+        Some(ModelConfig::RandomForest(forest) | ModelConfig::ExtraTrees(forest)) => {
+            forest.trees as f64 * BYTES_PER_MINORITY_ROW * train.n_minority() as f64
+        }
+        Some(ModelConfig::Mlp(mlp)) => {
+            let widths: Vec<usize> = std::iter::once(train.table().n_columns()).chain(mlp.hidden.clone()).collect();
+            4.0 * widths.windows(2).map(|pair| pair[0] * pair[1]).sum::<usize>() as f64
+        }
+        Some(ModelConfig::Logistic) | None => 0.0,
+    };
+    BYTES_PER_SCORE * held_out.n_rows() as f64 + if part == Part::Final { model } else { 0.0 }
+}
+
+/// Bytes that a folder's disk has left for this user.
+fn free_disk(folder: &std::path::Path) -> Option<f64> {
+    let found = rustix::fs::statvfs(folder).ok()?;
+    Some(found.f_bavail as f64 * found.f_frsize as f64)
+}
+
 /// Says the peak it expects; refuses what is above the memory that is free, and a budget that can't be kept.
 fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &dyn Progress) -> Result<()> {
     let need = Need::of(config, data, splits);
@@ -129,11 +192,12 @@ fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &d
             false => "that is for labels, row numbers and scores: raise it, or use fewer rows",
         }));
     }
-    let bytes = need.always + budget.map_or(need.spillable, |budget| need.spillable.min(budget));
+    let bytes = PROCESS + need.always + budget.map_or(need.spillable, |budget| need.spillable.min(budget));
+    tracing::info!(bytes, "memory this run is expected to take");
     if need.always + need.spillable > 1e9 {
         progress.say(&format!("about {:.1} GB of memory will be needed", gigabytes(bytes)));
     }
-    if bytes < need.always + need.spillable {
+    if bytes < PROCESS + need.always + need.spillable {
         let on_disk = gigabytes(need.spillable);
         progress.say(&format!(
             "columns and bins, up to {on_disk:.1} GB, exceed the budget and lie on disk while the run lasts"
@@ -162,8 +226,22 @@ struct Need {
     matrices: bool,
 }
 
+/// The program and its drawings, whatever the data.
+const PROCESS: f64 = 100e6;
 /// Label, id, time, splits, weights, scores and the samples of the trees that grow at once.
 const BYTES_PER_ROW: f64 = 100.0;
+
+/// Bytes that fitting one cell takes, its share of the run's data included: an upper bound as [`Need`] is.
+pub fn memory_of_cell(config: &Config, data: &ReadData, splits: &[Split], cell: &PlannedCell) -> u64 {
+    let alone = Config {
+        models: config.models.iter().filter(|model| model.name == cell.model).cloned().collect(),
+        imbalance: config.imbalance.iter().filter(|case| case.name == cell.case).cloned().collect(),
+        ..config.clone()
+    };
+    let need = Need::of(&alone, data, splits);
+    let budget = config.limits.memory_budget.map_or(f64::INFINITY, |bytes| bytes as f64);
+    (need.always + need.spillable.min(budget)) as u64
+}
 
 fn bins(model: &ModelConfig) -> Option<usize> {
     match model {

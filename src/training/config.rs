@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::scoring::calibration::Method;
 use crate::scoring::model::ModelKind;
 use crate::scoring::schema::UnknownKeys;
+use crate::training::evaluate::Unit;
 
 mod recipe;
 
@@ -37,6 +38,7 @@ pub struct Config {
     pub calibrate: CalibrateConfig,
     pub limits: LimitsConfig,
     pub importance: ImportanceConfig,
+    pub evaluate: EvaluateConfig,
     pub output: OutputConfig,
 }
 
@@ -515,6 +517,78 @@ pub struct SelectConfig {
 pub enum ThresholdPolicy {
     /// The lowest threshold whose false-positive rate on out-of-fold scores is at most this.
     MaxFpr(f64),
+    /// The lowest threshold that raises at most so many alerts per day of out-of-fold rows.
+    AlertsPerDay(f64),
+    /// The lowest threshold whose alerts are frauds to at least this share.
+    MinPrecision(f64),
+    /// The threshold of the lowest cost.
+    Cost(CostMatrix),
+    /// The threshold of the highest F score: recall counts so many times as much as precision.
+    FBeta(f64),
+    /// A threshold that someone else chose.
+    Value(f64),
+}
+
+impl ThresholdPolicy {
+    /// Its key in the config.
+    pub fn name(&self) -> &'static str {
+        match self {
+            ThresholdPolicy::MaxFpr(_) => "max_fpr",
+            ThresholdPolicy::AlertsPerDay(_) => "alerts_per_day",
+            ThresholdPolicy::MinPrecision(_) => "min_precision",
+            ThresholdPolicy::Cost(_) => "cost",
+            ThresholdPolicy::FBeta(_) => "f_beta",
+            ThresholdPolicy::Value(_) => "value",
+        }
+    }
+}
+
+/// What decisions cost, in the unit of `data.amount`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CostMatrix {
+    /// Of a missed fraud: this share of its amount.
+    pub missed_share: f64,
+    /// Of every alert: someone looks at it.
+    pub review: f64,
+    /// Of every false alarm besides: a customer who was turned away.
+    pub friction: f64,
+}
+
+impl Default for CostMatrix {
+    fn default() -> Self {
+        Self { missed_share: 1.0, review: 5.0, friction: 0.0 }
+    }
+}
+
+/// What an evaluation measures beside the figures of the leaderboard; changes no fit and no choice.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluateConfig {
+    /// Draws of the bootstrap.
+    pub draws: usize,
+    /// What is drawn. `None`: groups where `data.group` is declared, else rows.
+    pub by: Option<Unit>,
+    /// Alerts that a desk can look at per day: the k of precision and recall at k.
+    pub alerts_per_day: usize,
+    /// Where the policy is not `cost` with its own.
+    pub costs: CostMatrix,
+    /// Columns whose levels are measured apart.
+    pub subgroups: Vec<String>,
+    /// Raw columns shown beside the most costly errors; none unless asked.
+    pub show_columns: Vec<String>,
+}
+
+impl Default for EvaluateConfig {
+    fn default() -> Self {
+        Self {
+            draws: 1000,
+            by: None,
+            alerts_per_day: 100,
+            costs: CostMatrix::default(),
+            subgroups: Vec::new(),
+            show_columns: Vec::new(),
+        }
+    }
 }
 
 /// How raw scores become probabilities.

@@ -59,7 +59,13 @@ pub fn freeze(from: &Freezing) -> Result<(String, BTreeMap<String, Vec<u8>>)> {
         metrics: metrics(from.row)?,
         files: BTreeMap::new(),
     };
-    let draft = Bundle { manifest: unsealed.clone(), preprocessor, model, golden: Golden { records: Vec::new() } };
+    let draft = Bundle {
+        manifest: unsealed.clone(),
+        preprocessor,
+        model,
+        golden: Golden { records: Vec::new() },
+        policy: None,
+    };
     let golden = to_json(&golden(&Scorer::new(draft)?, from)?)?;
     let mut files = BTreeMap::from([
         (PREPROCESSOR.to_owned(), from.fit.preprocessor.clone()),

@@ -3,21 +3,28 @@
 //! In: a run folder and the cell store. Out: a [`RunReport`]. `train` and `evaluate` both come through here, so what
 //! they say is the same by construction.
 
+mod assess;
+mod provenance;
+
 use std::collections::BTreeMap;
 
+use self::assess::{TestSample, assess};
+use self::provenance::{Drift, provenance};
 use super::calibrate::{CalibrationReport, FoldScores, calibrate};
 use super::cells::{Cell, PlannedCell};
 use super::error::{Error, Result};
 
-use super::config::LimitsConfig;
+use super::config::{LimitsConfig, ThresholdPolicy};
 use super::evaluate::{
-    Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, PermutationImportance, Selection,
-    mean_over_folds, optimism, overfit, pr_curve, roc_curve,
+    Assessment, Explanation, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, PermutationImportance,
+    PointEstimates, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve,
 };
 use super::report::{Curves, LossCurve, RunReport};
-use super::run::Run;
+use super::row_facts;
+use super::run::{Run, RunFile};
 use super::run_dir::{CellStore, read_json};
 use super::select::{OutOfFold, TestScores, operating_point, select};
+use crate::scoring::calibration::Calibration;
 
 /// A finished run, evaluated.
 #[derive(Debug)]
@@ -28,22 +35,66 @@ pub struct Outcome {
     pub winner: String,
 }
 
-/// Reads every cell of the run. Error: cells are missing (which, and how to finish).
-pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
-    let planned = run.cells()?;
-    let missing: Vec<&PlannedCell> = planned.iter().filter(|cell| !store.has(&cell.key)).collect();
-    if let Some(first) = missing.first() {
-        let PlannedCell { protocol, model, case, part, .. } = first;
-        return Err(Error::permanent(format!(
-            "run `{}` is not finished: {} of {} cells are missing, first `{protocol} {part} {model} {case}`",
-            run.file.run_id,
-            missing.len(),
-            planned.len()
-        ))
-        .hint("run `fraudml train` with its config again: it continues where it stopped"));
+/// The cells of a run that is finished. Error: cells are missing (which, and how to finish).
+fn finished(run: &Run, store: &CellStore) -> Result<Vec<PlannedCell>> {
+    const SHOWN: usize = 10;
+    let config = run.folder.join("config.yaml");
+    let finish = format!("finish it with `fraudml train --config {}`: what is done is kept", config.display());
+    if !run.folder.join("cells.json").is_file() {
+        return Err(
+            Error::permanent(format!("run `{}` is not finished: it has no cells yet", run.file.run_id)).hint(finish)
+        );
     }
+    let planned = run.cells()?;
+    planned.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
+    let missing: Vec<String> = planned
+        .iter()
+        .filter(|cell| !store.has(&cell.key))
+        .map(|PlannedCell { protocol, model, case, part, .. }| format!("`{protocol} {part} {model} {case}`"))
+        .collect();
+    if missing.is_empty() {
+        return Ok(planned);
+    }
+    let more = if missing.len() > SHOWN { format!(", and {} more", missing.len() - SHOWN) } else { String::new() };
+    Err(Error::permanent(format!(
+        "run `{}` is not finished: {} of {} cells are missing: {}{more}",
+        run.file.run_id,
+        missing.len(),
+        planned.len(),
+        missing[..missing.len().min(SHOWN)].join(", ")
+    ))
+    .hint(finish))
+}
+
+/// Another policy for a finished run: the winner's calibration, and the operating point with what it does. Trains nothing.
+pub fn replan(run: &Run, store: &CellStore, policy: ThresholdPolicy) -> Result<Replanned> {
+    let planned = finished(run, store)?;
+    let groups = groups(&planned);
+    let mut rows = Vec::new();
+    for group in &groups {
+        let cells = group.iter().map(|cell| store.cell(&cell.key)).collect::<Result<Vec<Cell>>>()?;
+        rows.push(row(&cells, run.file.limits)?.0);
+    }
+    let selection = select(&rows, run.file.select, run.file.limits)?;
+    let replanned = Run { file: RunFile { threshold: policy, ..run.file.clone() }, ..run.clone() };
+    let Operated { calibration, point, assessment, .. } = operate(&replanned, store, &groups, &rows, &selection)?;
+    Ok(Replanned { calibration: calibration.map, point, estimates: assessment.point })
+}
+
+/// An operating point beside the one that was frozen.
+#[derive(Debug)]
+pub struct Replanned {
+    pub calibration: Calibration,
+    pub point: OperatingPoint,
+    pub estimates: PointEstimates,
+}
+
+/// Reads every cell of the run and evaluates them.
+pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
+    let planned = finished(run, store)?;
     let groups = groups(&planned);
     let (mut rows, mut curves, mut losses) = (Vec::new(), Vec::new(), Vec::new());
+    let mut samples: Vec<TestSample> = Vec::new();
     for group in &groups {
         let cells = group.iter().map(|cell| store.cell(&cell.key)).collect::<Result<Vec<Cell>>>()?;
         let (row, last) = row(&cells, run.file.limits)?;
@@ -60,23 +111,31 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
             roc: roc_curve(&scores.labels, &scores.scores),
             pr: pr_curve(&scores.labels, &scores.scores),
         });
+        TestSample::add(&mut samples, &row, scores)?;
         rows.push(row);
     }
     let selection = select(&rows, run.file.select, run.file.limits)?;
-    let (winner, calibration, operating_point) = operate(run, store, &groups, &rows, &selection)?;
+    let Operated { winner, calibration, point: operating_point, mut assessment, drift } =
+        operate(run, store, &groups, &rows, &selection)?;
+    for sample in &samples {
+        sample.compare(run, &mut assessment)?;
+    }
     let report = RunReport {
         name: run.file.name.clone(),
         run_id: run.file.run_id.clone(),
         bundle_id: run.file.bundle.clone(),
         n_rows: run.file.n_rows,
         n_positives: run.file.n_positives,
-        optimism: optimism(&rows),
+        optimism: optimism(&rows, &assessment.headline),
         leaderboard: Leaderboard { format: 1, rows },
         selection,
         calibration,
-        operating_point,
         max_model_mb: run.file.limits.max_model_mb,
         importance: importance(run, store, &winner)?,
+        explanation: explanation(run, &winner, operating_point.threshold),
+        assessment,
+        provenance: provenance(run, &planned, drift),
+        operating_point,
         curves,
     };
     Ok(Outcome { report, losses, winner })
@@ -139,6 +198,25 @@ fn importance(run: &Run, store: &CellStore, winner: &str) -> Result<Importance> 
     Ok(Importance { impurity: store.cell(winner)?.importance, permutation: asked.permutation.then(read).flatten() })
 }
 
+/// Where the explanation lies in the folder of a run.
+pub(super) const EXPLANATION_FILE: &str = "explanation.json";
+
+/// Of this winner at this threshold, or none: `train` makes it again.
+fn explanation(run: &Run, winner: &str, threshold: f32) -> Option<Explanation> {
+    let read = read_json::<Explanation>(&run.folder.join(EXPLANATION_FILE)).ok();
+    read.filter(|found| found.cell == winner && found.threshold == threshold)
+}
+
+/// What the winner's scores became.
+struct Operated {
+    /// Key of its final fit.
+    winner: String,
+    calibration: CalibrationReport,
+    point: OperatingPoint,
+    assessment: Assessment,
+    drift: Drift,
+}
+
 /// Calibration and then threshold come from the winner's out-of-fold scores; the test rows measure both, once.
 fn operate(
     run: &Run,
@@ -146,7 +224,7 @@ fn operate(
     groups: &[Vec<&PlannedCell>],
     rows: &[LeaderboardRow],
     selection: &Selection,
-) -> Result<(String, CalibrationReport, OperatingPoint)> {
+) -> Result<Operated> {
     let is_winner = |protocol: &str, model: &str, case: &str| {
         protocol == selection.protocol && model == selection.model && case == selection.case
     };
@@ -158,15 +236,22 @@ fn operate(
     let (Some((last, folds)), Some((of_last, of_folds))) = (cells, resampling) else {
         return Err(Error::failed("the winner has no cells"));
     };
+    let protocol = &selection.protocol;
     let fold = |(cell, resampling): (&&PlannedCell, _)| {
         let scores = store.scores(&cell.key)?;
-        Ok(FoldScores { out_of_fold: OutOfFold::new(scores.labels, scores.scores), resampling })
+        let facts = row_facts::read(run, protocol, &cell.part, &scores.row_ids)?;
+        Ok(FoldScores { out_of_fold: OutOfFold::new(scores.labels, scores.scores).with_facts(facts), resampling })
     };
     let folds = folds.iter().zip(of_folds).map(fold).collect::<Result<Vec<_>>>()?;
     let test = store.scores(&last.key)?;
-    let test = TestScores::new(test.labels, test.scores);
+    let facts = row_facts::read(run, protocol, &last.part, &test.row_ids)?;
+    let test = TestScores::new(test.labels, test.scores).with_facts(facts);
     let calibration = calibrate(run.file.calibrate, &folds, of_last, &test)?;
-    let out_of_fold = OutOfFold::joined(folds.iter().map(|fold| &fold.out_of_fold)).calibrated(&calibration.map);
-    let point = operating_point(run.file.threshold, &out_of_fold, &test.calibrated(&calibration.map))?;
-    Ok((last.key.clone(), calibration, point))
+    let raw = OutOfFold::joined(folds.iter().map(|fold| &fold.out_of_fold));
+    let drift = Drift::of(&raw, &test);
+    let out_of_fold = raw.calibrated(&calibration.map);
+    let test = test.calibrated(&calibration.map);
+    let point = operating_point(run.file.threshold, &out_of_fold, &test)?;
+    let assessment = assess(run, protocol, &out_of_fold, &test, point.threshold);
+    Ok(Operated { winner: last.key.clone(), calibration, point, assessment, drift })
 }

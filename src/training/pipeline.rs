@@ -2,25 +2,28 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
+use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
-use super::cells::{fit_all, plan};
-use super::config::{Config, NamedModel};
+use super::cells::{Grid, plan};
+use super::config::{Config, NamedModel, ThresholdPolicy};
 use super::error::{Error, Result};
-use super::evaluate::{Permuting, permutation_importance};
+use super::evaluate::{Explaining, Permuting, PointEstimates, PointMetrics, explain, permutation_importance};
 use super::explore::{self, Detail, Eda};
 use super::mapped::Storage;
-use super::outcome::{Outcome, PERMUTATION_FILE, assemble};
+use super::outcome::{EXPLANATION_FILE, Outcome, PERMUTATION_FILE, assemble, replan as replan_run};
 use super::progress::Progress;
 use super::report::RunReport;
 use super::resampled::{ResampledRows, Wanted};
-use super::run::{Run, run_id};
-use super::run_dir::{CellStore, create_folder, prove_writable, publish_folder, to_json, write_atomic};
+use super::run::{Run, RunFile, run_id};
+use super::run_dir::{CellStore, Lock, lock_run, publish_folder, share_folder, to_json, write_atomic};
 use super::seed::Seed;
+use super::shards::{self, PlanFile, Shard};
 use super::split::{Part, Split, split};
-use super::{checks, freeze, read, report};
-use crate::scoring::bundle::Bundle;
+use super::timing::Clock;
+use super::{checks, freeze, read, report, row_facts};
+use crate::scoring::bundle::{Bundle, MODEL, Policy, sha256_hex};
 use crate::scoring::preprocessor::{DroppedColumn, Preprocessor};
 
 /// What `train` leaves behind.
@@ -35,34 +38,181 @@ pub struct Trained {
 
 /// The whole offline phase; continues what is unfinished. `resolved` is the config as YAML, kept with the run.
 pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
-    let store = open_outputs(config)?;
+    train_on(config, resolved, &|_| Ok(()), progress)
+}
+
+/// The same once more, for a run that is finished; refuses data that are not those of the run before anything is fitted.
+pub fn train_again(config: &Config, resolved: &str, run: &RunFile, progress: &dyn Progress) -> Result<Run> {
+    let same_data = |data: &read::ReadData| match run_id(config, data) == run.run_id {
+        true => Ok(()),
+        false => Err(not_of_run(run, data)),
+    };
+    train_on(config, resolved, &same_data, progress).map(|trained| trained.run)
+}
+
+fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
+    let changed = run.inputs.iter().zip(&data.fingerprints).find(|(before, now)| before.sha256 != now.sha256);
+    let what = changed.map_or("the config is not the one it was".to_owned(), |(before, now)| {
+        format!("`{}` is not the file it was: expected SHA-256 {}, found {}", now.path, before.sha256, now.sha256)
+    });
+    Error::permanent(format!("run `{}` can't be trained again: {what}", run.run_id))
+        .hint("bring back the files that `run.json` names, and run this in the folder where `train` ran")
+}
+
+fn train_on(
+    config: &Config,
+    resolved: &str,
+    check: &dyn Fn(&read::ReadData) -> Result<()>,
+    progress: &dyn Progress,
+) -> Result<Trained> {
+    let mut clock = Clock::start();
+    let (store, _locks) = open_outputs(config)?;
+    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
+    let data = clock.verb("read", || read::read(&config.recipe(), &storage, progress))?;
+    check(&data)?;
+    let splits = clock.verb("split", || split_all(config, &data))?;
+    checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
+    let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
+    let mut run = Run::open(config, &data)?;
+    run.write("config.yaml", resolved.as_bytes())?;
+    let eda = clock.verb("explore", || explore::explore(&data.dataset));
+    write_atomic(&config.output.reports.join(&run.file.run_id).join("eda.json"), &to_json(&eda))?;
+    run.write_splits(&data, &splits)?;
+    row_facts::keep(&run, config, &data, &splits)?;
+    run.write_cells(&plan(config, &data, &splits))?;
+    let mut timings = Vec::new();
+    let (data_read, cells) = (&data, &store);
+    let grid = Grid { config, data: data_read, splits: &splits, store: cells, storage: &storage, only: None, progress };
+    let fitted = clock.verb("fit", || grid.fit(&mut timings));
+    clock.made_of(&timings);
+    run.append_timings("timings.jsonl", &timings)?;
+    fitted?;
+    run.file.dropped = dropped_columns(&run, &store)?;
+    let mut outcome = clock.verb("evaluate", || assemble(&run, &store))?;
+    clock.verb("permute", || permute_columns(config, &splits, &run, &store, &mut outcome, progress))?;
+    clock.verb("explain", || explain_winner(config, &splits, &run, &store, &mut outcome))?;
+    let bundle = clock.verb("freeze", || freeze_winner(config, &data, &splits, &mut run, &store, &outcome))?;
+    outcome.report.bundle_id = run.file.bundle.clone();
+    let reports = clock.verb("report", || write_report(&run, &outcome))?;
+    run.file.timing = Some(clock.tree("train"));
+    run.save()?;
+    finish(&run, &outcome.report)?;
+    Ok(Trained { run, eda, report: outcome.report, bundle, reports })
+}
+
+/// What [`train`] does before the first fit, and the list of cells with what each will take, for many machines to share.
+pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
+    let (store, _locks) = open_outputs(config)?;
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
     let data = read::read(&config.recipe(), &storage, progress)?;
     let splits = split_all(config, &data)?;
     checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
+    let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;
-    let eda = explore::explore(&data.dataset);
     run.write_splits(&data, &splits)?;
-    run.write_cells(&plan(config, &data, &splits))?;
+    let cells = plan(config, &data, &splits);
+    run.write_cells(&cells)?;
+    let plan = PlanFile::of(config, &data, &splits, &run.file.run_id, cells);
+    run.write(shards::PLAN_FILE, &to_json(&plan))?;
+    Ok((run, plan))
+}
+
+/// Does what is not done yet of a shard's cells; how many that were. Reads no data where nothing is open.
+pub fn fit_shard(config: &Config, run: &Run, shard: Shard, progress: &dyn Progress) -> Result<usize> {
+    let plan = PlanFile::read(&run.folder)?;
+    let store = CellStore::open(run.folder.parent().unwrap_or(std::path::Path::new(".")))?;
+    let open: BTreeSet<String> =
+        shard.cells(&plan).filter(|cell| !store.has(&cell.key)).map(|cell| cell.key.clone()).collect();
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
+    let data = read::read(&config.recipe(), &storage, progress)?;
+    let splits = split_all(config, &data)?;
+    plan.check_unchanged(config, &data, &splits, &open)?;
     let mut timings = Vec::new();
-    let fitted = fit_all(config, &data, &splits, &store, &storage, &mut timings, progress);
-    run.append_timings(&timings)?;
-    fitted?;
-    run.file.dropped = dropped_columns(&run, &store)?;
-    let mut outcome = assemble(&run, &store)?;
-    permute_columns(config, &splits, &run, &store, &mut outcome, progress)?;
-    let bundle = freeze_winner(config, &data, &splits, &mut run, &store, &outcome)?;
-    outcome.report.bundle_id = run.file.bundle.clone();
-    let reports = write_report(&run, &outcome, Some(&eda))?;
-    finish(&run, &outcome.report)?;
-    Ok(Trained { run, eda, report: outcome.report, bundle, reports })
+    let grid =
+        Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: Some(&open), progress };
+    let fitted = grid.fit(&mut timings);
+    run.append_timings(&format!("timings-{}-of-{}.jsonl", shard.index, shard.of), &timings)?;
+    fitted.map(|()| open.len())
 }
 
 /// Evaluates a run again from its cells and writes its report; trains nothing.
 pub fn evaluate(run: &Run) -> Result<(PathBuf, RunReport)> {
     let outcome = assemble(run, &CellStore::beside(&run.folder))?;
-    Ok((write_report(run, &outcome, None)?, outcome.report))
+    Ok((write_report(run, &outcome)?, outcome.report))
+}
+
+/// Evaluates runs on the same data and writes one page about all of them; trains nothing.
+pub fn compare(runs: &[Run]) -> Result<(PathBuf, Vec<RunReport>)> {
+    let Some((first, others)) = runs.split_first() else {
+        return Err(Error::permanent("expected runs to compare, found none"));
+    };
+    others.iter().try_for_each(|other| same_data(first, other))?;
+    let reports = runs.iter().map(|run| Ok(assemble(run, &CellStore::beside(&run.folder))?.report));
+    let reports = reports.collect::<Result<Vec<RunReport>>>()?;
+    let ids: Vec<&str> = runs.iter().map(|run| run.file.run_id.as_str()).collect();
+    let name = format!("compare-{}", &sha256_hex(ids.join("\n").as_bytes())[..8]);
+    let folder = first.beside(&first.file.output.reports).join(name);
+    for (name, bytes) in report::compare_files(&reports)? {
+        write_atomic(&folder.join(name), &bytes)?;
+    }
+    Ok((folder, reports))
+}
+
+/// Figures are comparable on the same test rows alone.
+fn same_data(a: &Run, b: &Run) -> Result<()> {
+    let (id_a, id_b) = (&a.file.run_id, &b.file.run_id);
+    let hashes = |run: &Run| run.file.inputs.iter().map(|file| file.sha256.clone()).collect::<Vec<String>>();
+    let named = |run: &Run| {
+        let name = |file: &read::Fingerprint| {
+            format!("`{}` ({} rows, SHA-256 {}..)", file.path, file.rows, &file.sha256[..8.min(file.sha256.len())])
+        };
+        run.file.inputs.iter().map(name).collect::<Vec<String>>().join(", ")
+    };
+    if hashes(a) != hashes(b) {
+        return Err(Error::permanent(format!(
+            "runs `{id_a}` and `{id_b}` have different data: {} against {}",
+            named(a),
+            named(b)
+        ))
+        .hint("compare runs on the same files"));
+    }
+    for (protocol, split) in &a.file.splits {
+        if b.file.splits.get(protocol).is_some_and(|other| other != split) {
+            return Err(Error::permanent(format!(
+                "runs `{id_a}` and `{id_b}` have different test rows under the {protocol} protocol"
+            ))
+            .hint("compare runs with the same `split` and `seed`"));
+        }
+    }
+    Ok(())
+}
+
+/// Chooses another operating point for the bundle of a finished run; trains nothing, writes nothing.
+pub fn replan(run: &Run, policy: ThresholdPolicy) -> Result<(PathBuf, Policy, PointEstimates)> {
+    let unfinished = || Error::permanent(format!("run `{}` has no bundle yet", run.file.run_id));
+    let id = run.file.bundle.as_ref().ok_or_else(|| unfinished().hint("finish it with `fraudml train`"))?;
+    let folder = run.beside(&run.file.output.artifacts).join(id);
+    let manifest = Bundle::frozen(&folder)?.manifest;
+    let planned = replan_run(run, &CellStore::beside(&run.folder), policy)?;
+    if manifest.calibration != planned.calibration {
+        return Err(Error::permanent(format!("bundle `{id}` was calibrated on other scores than those of the run"))
+            .hint("run `fraudml train` again: it freezes a bundle of these fits"));
+    }
+    let value = |figures: &PointMetrics| serde_json::to_value(figures).unwrap_or_default();
+    let policy = Policy {
+        format: Policy::FORMAT,
+        model: manifest.files.get(MODEL).cloned().unwrap_or_default(),
+        bundle: manifest.id,
+        threshold: planned.point.threshold,
+        out_of_fold: value(&planned.point.out_of_fold),
+        test: value(&planned.point.test),
+        policy: planned.point.policy,
+    };
+    Ok((folder, policy, planned.estimates))
 }
 
 /// Reads and profiles the data alone; writes `eda.json` and `eda.html` where `train` writes the former.
@@ -85,12 +235,10 @@ pub fn resample(config: &Config, wanted: &Wanted, progress: &dyn Progress) -> Re
 }
 
 /// Everything that will be written to is writable before the long work starts.
-fn open_outputs(config: &Config) -> Result<CellStore> {
-    for folder in [&config.output.reports, &config.output.artifacts] {
-        create_folder(folder)?;
-        prove_writable(folder)?;
-    }
-    CellStore::open(&config.output.experiments)
+fn open_outputs(config: &Config) -> Result<(CellStore, Vec<Lock>)> {
+    let folders = [&config.output.reports, &config.output.artifacts];
+    let locks = folders.map(|folder| share_folder(folder)).into_iter().collect::<Result<Vec<Lock>>>()?;
+    Ok((CellStore::open(&config.output.experiments)?, locks))
 }
 
 fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {
@@ -131,6 +279,40 @@ fn permute_columns(
     Ok(())
 }
 
+/// What the winner's features do and its most costly errors, where that is not known yet.
+fn explain_winner(
+    config: &Config,
+    splits: &[Split],
+    run: &Run,
+    store: &CellStore,
+    outcome: &mut Outcome,
+) -> Result<()> {
+    let report = &outcome.report;
+    if report.explanation.is_some() {
+        return Ok(());
+    }
+    let (model, split) = winner(config, splits, outcome)?;
+    let fit = store.frozen_fit(&outcome.winner)?;
+    let scores = store.scores(&outcome.winner)?;
+    let protocol = &report.selection.protocol;
+    let costs = if let ThresholdPolicy::Cost(costs) = config.threshold { costs } else { config.evaluate.costs };
+    let asked = Explaining {
+        from: Permuting { cell: &outcome.winner, kind: model.model.kind(), fit: &fit, test: &split.test },
+        importance: &report.importance,
+        calibration: &report.calibration.map,
+        threshold: report.operating_point.threshold,
+        costs,
+        show_columns: &config.evaluate.show_columns,
+        facts: &row_facts::read(run, protocol, &Part::Final.to_string(), &scores.row_ids)?,
+        ids: &scores.row_ids,
+        scores: &scores.scores,
+    };
+    let found = explain(&asked, Seed::new(config.seed).derive("explanation", 0))?;
+    run.write(EXPLANATION_FILE, &to_json(&found))?;
+    outcome.report.explanation = Some(found);
+    Ok(())
+}
+
 /// The winner's model and rows.
 fn winner<'a>(config: &'a Config, splits: &'a [Split], outcome: &Outcome) -> Result<(&'a NamedModel, &'a Split)> {
     let selection = &outcome.report.selection;
@@ -164,7 +346,7 @@ fn freeze_winner(
         test_scores: &store.scores(&outcome.winner)?,
     })?;
     let folder = config.output.artifacts.join(&id);
-    let is_whole = || Bundle::load(&folder).is_ok();
+    let is_whole = || Bundle::frozen(&folder).is_ok();
     publish_folder(&config.output.artifacts, &id, &files.into_iter().collect::<Vec<_>>(), is_whole)?;
     run.file.bundle = Some(id);
     run.save()?;
@@ -183,13 +365,11 @@ fn finish(run: &Run, report: &RunReport) -> Result<()> {
     run.write("leaderboard.json", &to_json(&report.leaderboard))
 }
 
-fn write_report(run: &Run, outcome: &Outcome, eda: Option<&Eda>) -> Result<PathBuf> {
+fn write_report(run: &Run, outcome: &Outcome) -> Result<PathBuf> {
     let folder = run.beside(&run.file.output.reports).join(&run.file.run_id);
     for (name, bytes) in report::files(&outcome.report, &outcome.losses)? {
         write_atomic(&folder.join(name), &bytes)?;
     }
-    if let Some(eda) = eda {
-        write_atomic(&folder.join("eda.json"), &to_json(eda))?;
-    }
+    write_atomic(&folder.join("times.csv"), report::times_csv(&run.timings()?)?.as_bytes())?;
     Ok(folder)
 }

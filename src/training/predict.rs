@@ -184,7 +184,10 @@ pub fn predict_json_lines(
     let mut scratch = vec![0.0; scorer.bundle().manifest.features.len()];
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let answer = |(at, line): (usize, &str)| {
-        let place = |what: String| Error::permanent(format!("`{name}`, line {}: {what}", at + 1));
+        let place = |what: String| {
+            Error::permanent(format!("`{name}`, line {}: {what}", at + 1))
+                .hint("one JSON object a line: column name -> number, text or null, as in the bundle's `golden.json`")
+        };
         let record: Map<String, Json> = match serde_json::from_str(line) {
             Ok(Json::Object(record)) => record,
             Ok(_) => return Err(place("expected a JSON object".into())),

@@ -11,6 +11,7 @@ use super::fit::forest::{SplitKind, grow};
 use super::fit::preprocessor::{Fit, fit, keep_needed_features};
 use super::fit::selection::bind;
 use super::mapped::Storage;
+use super::planted;
 use super::rows::{HeldOutRows, TrainRows, TrainingSet, Watched, WatchedRows};
 use super::seed::Seed;
 use crate::scoring::matrix::FeatureMatrix;
@@ -65,6 +66,7 @@ pub fn prepare(
     seed: Seed,
 ) -> Result<Prepared> {
     let mut fitted = fit(recipe, train, storage, seed)?;
+    planted::into_fit(&mut fitted, recipe, train, storage, seed)?;
     if let Some(most) = recipe.preprocess.most_important {
         keep_most_important(&mut fitted, train, storage, seed, most)?;
     }
@@ -73,7 +75,7 @@ pub fn prepare(
     // Views of one dataset: the columns of its rows are the same for all, where training rows see no other values.
     let of_others = bind(&preprocessor, held_out.table(), &derived)?;
     Ok(Prepared {
-        train: TrainingSet::of_columns(columns, train, storage),
+        train: TrainingSet::of_columns(columns, &planted::learned_from(train, held_out), storage),
         held_out: HeldOutMatrix { columns: of_others, rows: held_out.clone(), labels: held_out.labels() },
         preprocessor,
         derived,

@@ -111,7 +111,7 @@ impl TrainRows {
         (TrainRows::new(self.dataset.clone(), fit), WatchedRows::new(self.dataset.clone(), watched))
     }
 
-    pub(in crate::training) fn dataset(&self) -> &Dataset {
+    pub(in crate::training) fn dataset(&self) -> &Arc<Dataset> {
         &self.dataset
     }
 }
@@ -283,9 +283,12 @@ impl TrainingSet {
         }
     }
 
-    /// Columns that are best written together: so many numbers of a row of the matrix share lines of the cache.
+    /// Columns that are best written together: numbers of a row of the matrix share lines of the cache, but what a thread
+    /// writes takes room (and many at once leave nothing to the other threads).
     pub fn columns_at_once(&self) -> usize {
-        if self.made_matrix().is_some() { 32 } else { 1 }
+        const AT_ONCE_BYTES: usize = 4 << 20;
+        let fit = AT_ONCE_BYTES / (4 * self.n_rows().max(1));
+        if self.made_matrix().is_some() { fit.clamp(4, 32) } else { 1 }
     }
 
     /// Writes some features of all distinct rows, column after column.

@@ -1,7 +1,7 @@
 //! A run: its folder, its id, and what is written there beside the cells.
 //!
 //! Run id = `<name>-<8 hex of config and data>`: where files lie and where results go does not count, their content
-//! does; nor does what changes no fit and no choice (memory budget, permutation importance). `experiments/<run-id>/`
+//! does; nor does what changes no fit and no choice (memory budget, permutation importance, what an evaluation measures). `experiments/<run-id>/`
 //! holds `run.json`, `config.yaml`, `schema.json`, `splits/`, `cells.json`, `leaderboard.{csv,json}`, `selection.json`,
 //! `timings.jsonl`, and `permutation_importance.json` where it was asked for.
 
@@ -11,12 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::cells::{PlannedCell, Timing};
 use super::config::{
-    CalibrateConfig, Config, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig, ThresholdPolicy,
+    CalibrateConfig, Config, EvaluateConfig, ImportanceConfig, LimitsConfig, OutputConfig, SelectConfig,
+    ThresholdPolicy,
 };
 use super::error::{Error, Result};
 use super::read::{Fingerprint, LeftOut, ReadData};
-use super::run_dir::{read_json, to_json, write_atomic};
+use super::run_dir::{read_json, refuse_newer, to_json, write_atomic};
 use super::split::Split;
+use super::timing::Timed;
 use crate::scoring::bundle::sha256_hex;
 use crate::scoring::preprocessor::DroppedColumn;
 
@@ -46,12 +48,21 @@ pub struct RunFile {
     pub limits: LimitsConfig,
     #[serde(default)]
     pub importance: ImportanceConfig,
+    #[serde(default)]
+    pub evaluate: EvaluateConfig,
     pub output: OutputConfig,
     /// The bundle of the winner, once frozen.
     pub bundle: Option<String>,
     /// On which the bits of the mlp depend.
     pub cpu_features: Vec<String>,
     pub threads: usize,
+    /// How long the verbs of the training that finished it took; fits that were there already are none of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timing: Option<Timed>,
+}
+
+impl RunFile {
+    pub const FORMAT: u32 = 1;
 }
 
 /// An opened run folder.
@@ -67,6 +78,7 @@ pub fn run_id(config: &Config, data: &ReadData) -> String {
     if let Some(config) = determined.as_object_mut() {
         config.remove("output");
         config.remove("importance");
+        config.remove("evaluate");
     }
     if let Some(limits) = determined.pointer_mut("/limits").and_then(|limits| limits.as_object_mut()) {
         limits.remove("memory_budget");
@@ -85,7 +97,7 @@ impl Run {
         let run_id = run_id(config, data);
         let folder = config.output.experiments.join(&run_id);
         let file = RunFile {
-            format: 1,
+            format: RunFile::FORMAT,
             run_id,
             name: config.name.clone(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -101,11 +113,14 @@ impl Run {
             calibrate: config.calibrate,
             limits: config.limits,
             importance: config.importance,
+            evaluate: config.evaluate.clone(),
             output: config.output.clone(),
             bundle: None,
             cpu_features: cpu_features(),
             threads: rayon::current_num_threads(),
+            timing: None,
         };
+        refuse_newer(&folder.join("run.json"), RunFile::FORMAT)?;
         let before = read_json::<RunFile>(&folder.join("run.json")).ok().filter(|before| before.run_id == file.run_id);
         // What an earlier finish left stays until this one is finished too.
         let file = RunFile { bundle: before.and_then(|before| before.bundle), ..file };
@@ -155,9 +170,9 @@ impl Run {
         read_json(&self.folder.join("cells.json"))
     }
 
-    /// Appends to `timings.jsonl`: kept apart, for times differ from run to run.
-    pub fn append_timings(&self, timings: &[Timing]) -> Result<()> {
-        let path = self.folder.join("timings.jsonl");
+    /// Appends to `timings.jsonl` (of a shard: its own): kept apart, for times differ from run to run.
+    pub fn append_timings(&self, file: &str, timings: &[Timing]) -> Result<()> {
+        let path = self.folder.join(file);
         let mut lines = std::fs::read_to_string(&path).unwrap_or_default();
         for timing in timings {
             lines.push_str(&serde_json::to_string(timing).unwrap_or_default());
@@ -166,9 +181,27 @@ impl Run {
         write_atomic(&path, lines.as_bytes())
     }
 
+    /// What each cell took when it was made, the last time it was; lines that can't be read are left out.
+    pub fn timings(&self) -> Result<Vec<Timing>> {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        files.retain(|path| path.extension().is_some_and(|ends| ends == "jsonl"));
+        // Those of shards, then the run's own.
+        files.sort();
+        let text: String = files.iter().filter_map(|path| std::fs::read_to_string(path).ok()).collect();
+        let planned = self.cells()?;
+        let lines: Vec<Timing> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let last = |cell: &PlannedCell| lines.iter().rev().find(|timing| timing.key == cell.key).cloned();
+        Ok(planned.iter().filter_map(last).collect())
+    }
+
     /// A run by id, unique prefix or path; `None`: the latest finished one.
     pub fn find(output: &OutputConfig, wanted: Option<&str>) -> Result<Run> {
-        let at = |folder: PathBuf| Ok(Run { file: read_json(&folder.join("run.json"))?, folder });
+        let at = |folder: PathBuf| {
+            let file = folder.join("run.json");
+            refuse_newer(&file, RunFile::FORMAT)?;
+            Ok(Run { file: read_json(&file)?, folder })
+        };
         if let Some(path) = wanted.map(Path::new).filter(|path| path.join("run.json").is_file()) {
             return at(path.to_owned());
         }

@@ -1,17 +1,27 @@
 //! Files of a run: written to a temporary name in the same folder, synced, renamed.
 //!
-//! A killed process leaves the old file or the new one, and a cell folder whole or not at all. Cells are addressed by
-//! content ([`super::cells`] makes the keys), so two runs share what they have in common.
+//! A killed process, or a power cut, leaves the old file or the new one, and a cell folder whole or not at all. Cells are
+//! addressed by content ([`super::cells`] makes the keys), so two runs share what they have in common.
+
+mod disk;
+mod lock;
+#[cfg(test)]
+mod tests;
 
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::cells::Cell;
 use super::error::{Error, Result, io_reason};
 use super::table_file::Scores;
+use crate::scoring::bundle::sha256_hex;
+use disk::Change;
+pub use lock::Lock;
+use lock::UNPUBLISHED;
 
 /// The largest JSON document of a run that is read back.
 const MAX_JSON_BYTES: u64 = 256 << 20;
@@ -27,9 +37,43 @@ fn failed(path: &Path, doing: &str, error: &std::io::Error) -> Error {
     kind.hint("check the folder's permissions and the free space, or choose another under `output`")
 }
 
-/// Makes a folder with its parents.
+/// Makes a folder with its parents, each with its name there to stay.
 pub fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|error| failed(path, "made", &error))
+    fn create(path: &Path) -> std::io::Result<()> {
+        match fs::metadata(path) {
+            Ok(found) if found.is_dir() => return Ok(()),
+            Ok(_) => return Err(std::io::ErrorKind::NotADirectory.into()),
+            Err(_) => {}
+        }
+        let parent = folder_of(path);
+        create(parent)?;
+        Change::MakeFolder(path).make()?;
+        Change::SyncFolder(parent).make()
+    }
+    create(path).map_err(|error| failed(path, "made", &error))
+}
+
+/// The folder of a run for this process alone, rid of what a killed one left unpublished.
+pub fn lock_run(folder: &Path) -> Result<Lock> {
+    create_folder(folder)?;
+    let Some(lock) = lock::alone(folder) else {
+        let message = format!("`{}`: another process trains this run", folder.display());
+        return Err(Error::transient(message).hint("wait until it is done: then this command shows what it left"));
+    };
+    [folder, &folder.join("splits")].into_iter().for_each(lock::remove_unpublished);
+    Ok(lock)
+}
+
+/// A folder that goes when it is dropped; a killed process leaves it, and nobody looks into it.
+pub fn scratch_folder(parent: &Path) -> Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(".scratch-").tempdir_in(parent).map_err(|error| failed(parent, "written", &error))
+}
+
+/// A folder that this process and others publish to, rid of what killed ones left there.
+pub fn share_folder(folder: &Path) -> Result<Lock> {
+    create_folder(folder)?;
+    prove_writable(folder)?;
+    Ok(lock::together(folder))
 }
 
 /// Fails now if nothing can be written to a folder later.
@@ -57,7 +101,7 @@ impl AtomicFile {
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = folder_of(&path);
         create_folder(folder)?;
-        let file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder);
+        let file = tempfile::Builder::new().prefix(UNPUBLISHED).tempfile_in(folder);
         Ok(AtomicFile { file: file.map_err(|error| failed(&path, "written", &error))?, path })
     }
 
@@ -68,12 +112,15 @@ impl AtomicFile {
     pub fn publish(self) -> Result<()> {
         let AtomicFile { file, path } = self;
         let publish = || -> std::io::Result<()> {
-            file.as_file().sync_all()?;
             readable(file.path())?;
-            file.persist(&path).map_err(|error| error.error)?;
-            fs::File::open(folder_of(&path))?.sync_all()
+            Change::SyncFile(file.as_file(), file.path()).make()?;
+            let unpublished = file.into_temp_path();
+            Change::Rename(&unpublished, &path).make()?;
+            Change::SyncFolder(folder_of(&path)).make()
         };
-        publish().map_err(|error| failed(&path, "written", &error))
+        publish().map_err(|error| failed(&path, "written", &error))?;
+        tracing::debug!(path = %path.display(), "written");
+        Ok(())
     }
 }
 
@@ -86,6 +133,21 @@ fn readable(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let mode = if path.is_dir() { 0o755 } else { 0o644 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode))
+}
+
+/// Refuses a JSON file whose format is newer than what this version knows; one that can't be read is told by its reader.
+pub fn refuse_newer(path: &Path, known: u32) -> Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Numbered {
+        format: u32,
+    }
+    match read_json(path) {
+        Ok(Numbered { format }) if format > known => {
+            let message = format!("`{}` has format {format}, this version reads format {known}", path.display());
+            Err(Error::permanent(message).hint("use the version of fraudml that wrote it, or a newer one"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A bounded read of a JSON file this tool wrote.
@@ -121,38 +183,72 @@ pub struct FrozenFit {
 #[derive(Debug, Clone)]
 pub struct CellStore {
     folder: PathBuf,
+    /// Of a store that is written to.
+    #[allow(dead_code, reason = "held as long as the store is")]
+    lock: Option<Arc<Lock>>,
 }
 
 impl CellStore {
     /// The store beside a run's folder, to be read.
     pub fn beside(run: &Path) -> CellStore {
-        CellStore { folder: run.parent().unwrap_or(Path::new(".")).join("cells") }
+        CellStore { folder: run.parent().unwrap_or(Path::new(".")).join("cells"), lock: None }
     }
 
     /// Opens the store and proves that it can be written.
     pub fn open(experiments: &Path) -> Result<CellStore> {
         let folder = experiments.join("cells");
-        create_folder(&folder)?;
-        prove_writable(&folder)?;
-        Ok(CellStore { folder })
+        let lock = Some(Arc::new(share_folder(&folder)?));
+        Ok(CellStore { folder, lock })
     }
 
     fn path(&self, key: &str, file: &str) -> PathBuf {
         self.folder.join(key).join(file)
     }
 
-    /// Whether the cell is there and readable; a damaged one counts as missing and is made again.
+    /// Whether the cell is there and every file is what it was; a damaged one counts as missing and is made again.
     pub fn has(&self, key: &str) -> bool {
-        self.cell(key).is_ok_and(|cell| cell.key == key) && self.path(key, "scores.parquet").is_file()
+        let is_whole = |(file, hash): (&String, &String)| {
+            fs::read(self.path(key, file)).is_ok_and(|bytes| sha256_hex(&bytes) == *hash)
+        };
+        let cell = self.cell(key).ok().filter(|cell| cell.key == key);
+        cell.is_some_and(|cell| cell.files.iter().all(is_whole) && self.path(key, "scores.parquet").is_file())
     }
 
     pub fn cell(&self, key: &str) -> Result<Cell> {
+        self.refuse_newer(key)?;
         read_json(&self.path(key, "cell.json"))
+    }
+
+    /// A cell of a newer version is no damaged one.
+    pub fn refuse_newer(&self, key: &str) -> Result<()> {
+        refuse_newer(&self.path(key, "cell.json"), Cell::FORMAT)
+    }
+
+    /// Name and bytes of every file of a cell, by name.
+    pub fn files(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>> {
+        let folder = self.folder.join(key);
+        let read = || -> std::io::Result<Vec<(String, Vec<u8>)>> {
+            let entries = fs::read_dir(&folder)?.collect::<std::io::Result<Vec<_>>>()?;
+            let file =
+                |entry: fs::DirEntry| Ok((entry.file_name().to_string_lossy().into_owned(), fs::read(entry.path())?));
+            entries.into_iter().map(file).collect()
+        };
+        let mut files = read().map_err(|error| failed(&folder, "read", &error))?;
+        files.sort();
+        Ok(files)
     }
 
     pub fn scores(&self, key: &str) -> Result<Scores> {
         let path = self.path(key, "scores.parquet");
         let bytes = fs::read(&path).map_err(|error| failed(&path, "read", &error))?;
+        // polars aborts the process on some malformed files: what was changed never gets there.
+        if self.cell(key)?.files.get("scores.parquet").is_some_and(|hash| *hash != sha256_hex(&bytes)) {
+            return Err(Error::permanent(format!(
+                "`{}` was changed: its SHA-256 is not the one in `cell.json`",
+                path.display()
+            ))
+            .hint("run `fraudml train` again: it makes the cell anew"));
+        }
         Scores::from_parquet(bytes, &path.display().to_string())
     }
 
@@ -165,12 +261,14 @@ impl CellStore {
     }
 
     /// Publishes a finished cell: the folder appears whole, under its key. If it is there already, that one stays.
-    pub fn publish(&self, cell: &Cell, scores: &Scores, frozen: Option<&FrozenFit>) -> Result<()> {
-        let mut files = vec![("cell.json", to_json(cell)), ("scores.parquet", scores.to_parquet()?)];
+    pub fn publish(&self, mut cell: Cell, scores: &Scores, frozen: Option<&FrozenFit>) -> Result<()> {
+        let mut files = vec![("scores.parquet", scores.to_parquet()?)];
         if let Some(frozen) = frozen {
             files.push(("preprocessor.json", frozen.preprocessor.clone()));
             files.push(("model.safetensors", frozen.model.clone()));
         }
+        cell.files = files.iter().map(|(file, bytes)| ((*file).to_owned(), sha256_hex(bytes))).collect();
+        files.push(("cell.json", to_json(&cell)));
         publish_folder(&self.folder, &cell.key, &files, || self.has(&cell.key))
     }
 }
@@ -183,47 +281,25 @@ pub fn publish_folder<N: AsRef<Path>>(
     is_whole: impl Fn() -> bool,
 ) -> Result<()> {
     let publish = || -> std::io::Result<()> {
-        let folder = tempfile::Builder::new().prefix(".writing-").tempdir_in(parent)?;
-        for (file, bytes) in files {
-            let mut file = fs::OpenOptions::new().create_new(true).write(true).open(folder.path().join(file))?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-        }
-        fs::File::open(folder.path())?.sync_all()?;
+        let folder = tempfile::Builder::new().prefix(UNPUBLISHED).tempdir_in(parent)?;
         readable(folder.path())?;
+        for (file, bytes) in files {
+            let path = folder.path().join(file);
+            let mut file = fs::OpenOptions::new().create_new(true).write(true).open(&path)?;
+            file.write_all(bytes)?;
+            Change::SyncFile(&file, &path).make()?;
+        }
+        Change::SyncFolder(folder.path()).make()?;
         let target = parent.join(name);
-        match fs::rename(folder.path(), &target) {
-            Err(_) if is_whole() => {}
+        match Change::Rename(folder.path(), &target).make() {
+            Err(_) if target.is_dir() && is_whole() => {}
             Err(_) if target.is_dir() => {
-                fs::remove_dir_all(&target)?;
-                fs::rename(folder.path(), &target)?;
+                Change::RemoveFolder(&target).make()?;
+                Change::Rename(folder.path(), &target).make()?;
             }
             renamed => renamed?,
         }
-        fs::File::open(parent)?.sync_all()
+        Change::SyncFolder(parent).make()
     };
     publish().map_err(|error| failed(&parent.join(name), "written", &error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_write_replaces_whole_and_leaves_nothing_behind() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/run.json");
-        write_atomic(&path, b"one").unwrap();
-        write_atomic(&path, b"two").unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-
-    #[test]
-    fn a_folder_that_is_a_file_is_refused_with_its_path() {
-        let folder = tempfile::tempdir().unwrap();
-        write_atomic(&folder.path().join("taken"), b"").unwrap();
-        let error = CellStore::open(&folder.path().join("taken")).unwrap_err();
-        assert!(error.message.contains("taken/cells"), "{}", error.message);
-    }
 }

@@ -6,10 +6,10 @@
 
 use std::cmp::Ordering;
 
-use super::config::{LimitsConfig, SelectBy, SelectConfig, ThresholdPolicy};
+use super::config::{CostMatrix, LimitsConfig, SelectBy, SelectConfig, ThresholdPolicy};
 use super::error::{Error, Result};
-use super::evaluate::ranking::Ranking;
-use super::evaluate::{LeaderboardRow, OperatingPoint, PointMetrics, Selection};
+use super::evaluate::ranking::{Ranking, Step};
+use super::evaluate::{LeaderboardRow, OperatingPoint, PointMetrics, RowFacts, Selection, cheapest, priced};
 use crate::scoring::calibration::Calibration;
 
 /// The baseline: never a bundle.
@@ -24,13 +24,23 @@ macro_rules! scored_rows {
         pub struct $name {
             labels: Vec<u8>,
             scores: Vec<f32>,
+            facts: RowFacts,
         }
 
         impl $name {
             /// One label and one score per row.
             pub(in crate::training) fn new(labels: Vec<u8>, scores: Vec<f32>) -> Self {
                 assert_eq!(labels.len(), scores.len(), "one score per label");
-                Self { labels, scores }
+                Self { labels, scores, facts: RowFacts::default() }
+            }
+
+            /// What is known of the same rows.
+            pub(in crate::training) fn with_facts(self, facts: RowFacts) -> Self {
+                Self { facts, ..self }
+            }
+
+            pub fn facts(&self) -> &RowFacts {
+                &self.facts
             }
 
             pub fn labels(&self) -> &[u8] {
@@ -44,7 +54,7 @@ macro_rules! scored_rows {
             /// The same rows, their scores raw before and calibrated after.
             pub fn calibrated(&self, map: &Calibration) -> Self {
                 let scores = self.scores.iter().map(|&raw| map.apply(raw)).collect();
-                Self { labels: self.labels.clone(), scores }
+                Self { labels: self.labels.clone(), scores, facts: self.facts.clone() }
             }
         }
     };
@@ -72,17 +82,15 @@ impl OutOfFold {
     pub fn joined<'a>(folds: impl Iterator<Item = &'a OutOfFold> + Clone) -> OutOfFold {
         OutOfFold {
             labels: folds.clone().flat_map(|fold| &fold.labels).copied().collect(),
-            scores: folds.flat_map(|fold| &fold.scores).copied().collect(),
+            scores: folds.clone().flat_map(|fold| &fold.scores).copied().collect(),
+            facts: RowFacts::joined(folds.map(|fold| &fold.facts)),
         }
     }
 }
 
-/// The threshold of a policy, for the rule `score >= threshold`; scores are calibrated by now.
-///
-/// `max_fpr`: the lowest of the out-of-fold scores that keeps the false-positive rate within the limit. If even the
-/// highest does not, the next f32 above it, where nothing out of fold raises an alarm.
+/// The threshold of a policy, for the rule `score >= threshold`; scores are calibrated by now. What no threshold reaches
+/// is the next f32 above the highest score, where nothing out of fold raises an alarm.
 pub fn choose_threshold(policy: ThresholdPolicy, oof: &OutOfFold) -> Result<f32> {
-    let ThresholdPolicy::MaxFpr(max_fpr) = policy;
     let ranking = Ranking::of(&oof.labels, &oof.scores).ok_or_else(|| {
         Error::failed("some out-of-fold scores are not numbers, so no threshold can be chosen")
             .hint("the model diverged: lower its learning rate")
@@ -91,10 +99,51 @@ pub fn choose_threshold(policy: ThresholdPolicy, oof: &OutOfFold) -> Result<f32>
         return Err(Error::permanent("no negative row has an out-of-fold score, so no false-positive rate is defined")
             .hint("use fewer folds or more rows"));
     }
-    Ok(match ranking.last_within(max_fpr) {
-        Some(step) => step.threshold,
-        None => ranking.steps[0].threshold.next_up(),
-    })
+    let above_all = ranking.steps[0].threshold.next_up();
+    // Steps go down from the highest score: the last that holds is the lowest threshold.
+    let lowest = |holds: &dyn Fn(&Step) -> bool| ranking.steps.iter().rev().find(|step| holds(step));
+    let step = match policy {
+        ThresholdPolicy::MaxFpr(max_fpr) => ranking.last_within(max_fpr),
+        ThresholdPolicy::MinPrecision(share) => lowest(&|step| step.precision() >= share),
+        ThresholdPolicy::AlertsPerDay(most) => {
+            let days = days(oof)?;
+            lowest(&|step| (step.true_positives + step.false_positives) as f64 / days <= most)
+        }
+        ThresholdPolicy::FBeta(beta) => {
+            let score = |step: &Step| f_beta(beta, step, ranking.n_positives);
+            ranking.steps.iter().reduce(|best, step| if score(step) > score(best) { step } else { best })
+        }
+        ThresholdPolicy::Cost(costs) => return least_cost(costs, oof),
+        ThresholdPolicy::Value(value) => return Ok(value as f32),
+    };
+    Ok(step.map_or(above_all, |step| step.threshold))
+}
+
+/// (1 + b^2) precision recall / (b^2 precision + recall).
+fn f_beta(beta: f64, step: &Step, n_positives: u64) -> f64 {
+    let (weight, alerts) = (beta * beta, (step.true_positives + step.false_positives) as f64);
+    (1.0 + weight) * step.true_positives as f64 / (weight * n_positives as f64 + alerts)
+}
+
+fn days(oof: &OutOfFold) -> Result<f64> {
+    match &oof.facts.days {
+        Some(_) => Ok(oof.facts.n_days(oof.labels.len()) as f64),
+        None => Err(Error::permanent(
+            "`alerts_per_day` needs the days of the out-of-fold rows, which this run does not keep",
+        )
+        .hint("name the time column in `data.time` and run `fraudml train`: finished fits are kept")),
+    }
+}
+
+fn least_cost(costs: CostMatrix, oof: &OutOfFold) -> Result<f32> {
+    let cannot = |reason: String| {
+        Error::permanent(format!("`cost` needs an amount of at least 0 for every out-of-fold row: {reason}"))
+            .hint("name the amount column in `data.amount`, and clean it: refunds are no payments")
+    };
+    let amounts = oof.facts.money().map_err(cannot)?;
+    let priced = priced(&oof.labels, &oof.scores, amounts, costs);
+    let best = priced.as_deref().and_then(cheapest);
+    best.map(|best| best.threshold).ok_or_else(|| Error::failed("no row has an out-of-fold score"))
 }
 
 /// Chooses the threshold out of fold, then says what it does there and on the test rows.

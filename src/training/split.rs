@@ -11,6 +11,8 @@
 
 mod groups;
 
+pub(super) use groups::of_column as groups_of_column;
+
 use std::sync::Arc;
 
 use rand::seq::SliceRandom;

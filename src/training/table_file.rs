@@ -1,11 +1,13 @@
-//! Tables on disk: the scores of a cell as Parquet bytes, resampled rows as Parquet or CSV. polars and crate `csv` do the
+//! Tables on disk: the scores of a cell and the facts of its rows as Parquet bytes, resampled rows as Parquet or CSV. polars and crate `csv` do the
 //! formats.
 
 use std::io::{Cursor, Write};
+use std::path::Path;
 
 use polars::prelude::*;
 
-use super::error::{Error, Result};
+use super::error::{Error, Result, io_reason};
+use super::evaluate::{Attribute, RowFacts, numbered};
 use super::resampled::{ResampledRow, ResampledRows};
 
 /// One held-out row of a cell.
@@ -55,6 +57,86 @@ fn columns(frame: &DataFrame) -> PolarsResult<Scores> {
     let labels = frame.column("label")?.u32()?.iter().map(|label| u8::from(label == Some(1))).collect();
     let scores = frame.column("score")?.f32()?.iter().map(|score| score.unwrap_or(f32::NAN)).collect();
     Ok(Scores { row_ids, labels, scores })
+}
+
+/// What is known of held-out rows, and whose it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeptRows {
+    pub row_ids: Vec<String>,
+    pub facts: RowFacts,
+}
+
+/// What the column of an attribute is called, before its name.
+const ATTRIBUTE: &str = "attribute ";
+
+impl KeptRows {
+    /// Columns `row_id`, and `day`, `amount`, `group`, `attribute NAME` where they are known.
+    pub fn to_parquet(&self) -> Result<Vec<u8>> {
+        let facts = &self.facts;
+        let mut columns = vec![Column::new("row_id".into(), &self.row_ids)];
+        columns.extend(facts.days.as_ref().map(|days| Column::new("day".into(), days)));
+        columns.extend(facts.amounts.as_ref().map(|amounts| Column::new("amount".into(), amounts)));
+        columns.extend(facts.groups.as_ref().map(|groups| Column::new("group".into(), groups)));
+        for Attribute { name, levels, codes } in &facts.attributes {
+            let texts: Vec<&str> = codes.iter().map(|&code| levels[code as usize].as_str()).collect();
+            columns.push(Column::new(format!("{ATTRIBUTE}{name}").into(), texts));
+        }
+        let mut bytes = Vec::new();
+        DataFrame::new(self.row_ids.len(), columns)
+            .and_then(|mut frame| {
+                ParquetWriter::new(&mut bytes).with_compression(ParquetCompression::Zstd(None)).finish(&mut frame)
+            })
+            .map_err(|error| Error::failed(format!("facts of rows could not be written as Parquet: {error}")))?;
+        Ok(bytes)
+    }
+
+    pub fn read(path: &Path) -> Result<KeptRows> {
+        let damaged = |what: String| {
+            Error::permanent(format!("`{}` can't be read: {what}", path.display()))
+                .hint("run `fraudml train` again: it writes the file anew, finished fits are kept")
+        };
+        let bytes = std::fs::read(path).map_err(|error| damaged(io_reason(&error)))?;
+        let read = std::panic::catch_unwind(|| {
+            ParquetReader::new(Cursor::new(bytes)).finish().and_then(|frame| kept_rows(&frame))
+        });
+        match read {
+            Ok(read) => read.map_err(|error| damaged(error.to_string())),
+            Err(_) => Err(damaged("it is not Parquet as polars knows it".into())),
+        }
+    }
+}
+
+fn kept_rows(frame: &DataFrame) -> PolarsResult<KeptRows> {
+    let texts = |name: &str| -> PolarsResult<Vec<String>> {
+        Ok(frame.column(name)?.str()?.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
+    };
+    let whole = |name: &str| -> PolarsResult<Option<Vec<u32>>> {
+        let Ok(column) = frame.column(name) else { return Ok(None) };
+        Ok(Some(column.u32()?.iter().map(Option::unwrap_or_default).collect()))
+    };
+    let amounts = match frame.column("amount") {
+        Ok(column) => Some(column.f64()?.iter().map(|amount| amount.unwrap_or(f64::NAN)).collect()),
+        Err(_) => None,
+    };
+    let mut attributes = Vec::new();
+    for name in frame.get_column_names() {
+        if let Some(attribute) = name.strip_prefix(ATTRIBUTE) {
+            attributes.push(attribute_of(attribute, &texts(name)?));
+        }
+    }
+    // Numbered anew: a number from outside is no size.
+    let groups = whole("group")?.map(|groups| numbered(&groups).0);
+    let facts = RowFacts { days: whole("day")?, amounts, groups, attributes };
+    Ok(KeptRows { row_ids: texts("row_id")?, facts })
+}
+
+/// Levels in the order of their names.
+fn attribute_of(name: &str, texts: &[String]) -> Attribute {
+    let mut levels = texts.to_vec();
+    levels.sort_unstable();
+    levels.dedup();
+    let codes = texts.iter().map(|text| levels.partition_point(|level| level < text) as u32).collect();
+    Attribute { name: name.to_owned(), levels, codes }
 }
 
 /// Rows that are written together, and are a row group of a Parquet file.

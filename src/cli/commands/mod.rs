@@ -21,7 +21,9 @@ mod package;
 mod predict;
 mod resample;
 mod serve;
+mod shards;
 mod synth;
+mod threshold;
 mod train;
 mod verify;
 
@@ -45,8 +47,13 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Config(command) => config_command::run(command, context),
         Command::Eda(args) => eda::run(args, context),
         Command::Train(args) => train::run(args, context),
+        Command::Plan(args) => shards::plan(args, context),
+        Command::Cell(args) => shards::cell(args, context),
+        Command::Collect(args) => shards::collect(args, context),
+        Command::Submit(args) => shards::submit(args, context),
         Command::Resample(args) => resample::run(args, context),
         Command::Evaluate(args) => evaluate::run(args, context),
+        Command::Threshold(args) => threshold::run(args, context),
         Command::Predict(args) => predict::run(args, context),
         Command::Package(args) => package::run(args, context),
         Command::Serve(args) => serve::run(args, context),

@@ -7,7 +7,7 @@ use super::{Context, io_error};
 use crate::cli::args::{PackageArgs, Runner as Given};
 use crate::cli::diagnostics::Failure;
 use crate::platform::registry::Registry;
-use crate::scoring::bundle::{Bundle, FILES};
+use crate::scoring::bundle::{Bundle, FILES, POLICY};
 use crate::scoring::scorer::Scorer;
 use crate::training::config::OutputConfig;
 use crate::training::error::{Error, Result};
@@ -50,6 +50,8 @@ pub(super) fn write(bundle: &Path, options: &PackageOptions) -> Result<(PathBuf,
         let path = bundle.join(name);
         files.insert(name.to_owned(), std::fs::read(&path).map_err(|error| io_error(&path, &error))?);
     }
+    // As it was checked, so that nothing slips in between.
+    files.extend(scorer.bundle().policy.as_ref().map(|policy| (POLICY.to_owned(), policy.to_bytes())));
     let packed = package(&files, &scorer.bundle().manifest, options)?;
     let folder = bundle.join("openwhisk");
     for (name, bytes) in &packed {

@@ -10,7 +10,9 @@ use crate::training::pipeline::{self, Trained};
 use crate::training::{explore, report};
 
 pub fn run(args: &TrainArgs, context: &Context) -> Result<(), Failure> {
-    let mut loaded = load(&args.config)?;
+    let mut config = args.config.clone();
+    config.set.extend(args.memory_budget.as_ref().map(|budget| format!("limits.memory_budget={budget}")));
+    let mut loaded = load(&config)?;
     if let Some(device) = args.device {
         loaded.config.train_on(device.into());
     }

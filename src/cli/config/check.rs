@@ -6,7 +6,9 @@ use super::section::{Report, Section};
 use super::values::{Refusal, text, whole};
 use super::yaml::Node;
 use super::{data, features, imbalance, models, policy, preparation};
-use crate::training::config::{Case, Config, ImputeNumeric, ModelConfig, Protocol, Reduce};
+use crate::training::config::{
+    Case, Config, DataConfig, ImputeNumeric, ModelConfig, Protocol, Reduce, ThresholdPolicy,
+};
 
 /// The config; it may only be used if the report stays empty.
 pub(super) fn config(report: &Report, root: &Node) -> Config {
@@ -26,7 +28,9 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     root.only("freeze", "null");
     let limits = policy::limits(root.section("limits"));
     let importance = policy::importance(root.section("importance"));
+    let evaluate = policy::evaluate(root.section("evaluate"), &data);
     let output = policy::output(root.section("output"));
+    needs_columns(report, threshold, &data);
     let temporal = split.protocols.contains(&Protocol::Temporal);
     if temporal && data.time.is_none() {
         let refusal = Refusal::new("`temporal` needs `data.time`, which is not there");
@@ -47,8 +51,22 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
         calibrate,
         limits,
         importance,
+        evaluate,
         output,
     }
+}
+
+/// A policy that counts days or money needs to know them.
+fn needs_columns(report: &Report, threshold: ThresholdPolicy, data: &DataConfig) {
+    let (key, needed) = match threshold {
+        ThresholdPolicy::AlertsPerDay(_) if data.time.is_none() => ("threshold.alerts_per_day", "data.time"),
+        ThresholdPolicy::Cost(_) if data.amount.is_none() => ("threshold.cost", "data.amount"),
+        _ => return,
+    };
+    report.refuse_key(
+        key,
+        Refusal::new(format!("needs `{needed}`, which is not there")).hint(format!("name the column in `{needed}`")),
+    );
 }
 
 /// What can only be judged once `--only` has narrowed the grid: a network and a neighbour search can't take missing

@@ -1,16 +1,20 @@
-//! What is done with the finished grid, and within which bounds: `select`, `threshold`, `calibrate`, `limits`, `importance`, `output`.
+//! What is done with the finished grid, and within which bounds: `select`, `threshold`, `calibrate`, `limits`, `importance`,
+//! `evaluate`, `output`.
 
 use std::ops::Bound::{Excluded, Included};
 use std::path::PathBuf;
 
 use super::preparation::PROTOCOLS;
+use super::problem::Place;
 use super::section::Section;
 use super::values::{Read, Refusal, choice, flag, nullable, number, text, whole};
 use super::yaml::{Node, Value};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    CalibrateConfig, ImportanceConfig, LimitsConfig, OutputConfig, Protocol, SelectBy, SelectConfig, ThresholdPolicy,
+    CalibrateConfig, CostMatrix, DataConfig, EvaluateConfig, ImportanceConfig, LimitsConfig, OutputConfig, Protocol,
+    SelectBy, SelectConfig, ThresholdPolicy,
 };
+use crate::training::evaluate::Unit;
 
 pub(super) const MEASURES: [(&str, SelectBy); 5] = [
     ("average-precision", SelectBy::AveragePrecision),
@@ -32,13 +36,85 @@ pub(super) fn select(mut select: Section, protocols: &[Protocol]) -> SelectConfi
     SelectConfig { by, protocol }
 }
 
+/// One key says what the threshold is for.
 pub(super) fn threshold(mut threshold: Section) -> ThresholdPolicy {
-    let max_fpr = threshold.value("max_fpr", 0.01, number(Included(0.0), Included(1.0)));
-    for key in ["alerts_per_day", "min_precision", "cost", "f_beta", "value"] {
-        threshold.only(key, "null");
+    let share = || number(Included(0.0), Included(1.0));
+    let max_fpr = threshold.value("max_fpr", None, nullable(share()));
+    let alerts = threshold.value("alerts_per_day", None, nullable(number(Included(0.0), Included(MOST))));
+    let min_precision = threshold.value("min_precision", None, nullable(number(Excluded(0.0), Included(1.0))));
+    let cost = threshold.entry("cost").filter(|entry| !entry.value.is_null()).is_some();
+    let cost = cost.then(|| costs(threshold.section("cost")));
+    let f_beta = threshold.value("f_beta", None, nullable(number(Excluded(0.0), Included(MOST))));
+    let value = threshold.value("value", None, nullable(share()));
+    let given: Vec<ThresholdPolicy> = [
+        max_fpr.map(ThresholdPolicy::MaxFpr),
+        alerts.map(ThresholdPolicy::AlertsPerDay),
+        min_precision.map(ThresholdPolicy::MinPrecision),
+        cost.map(ThresholdPolicy::Cost),
+        f_beta.map(ThresholdPolicy::FBeta),
+        value.map(ThresholdPolicy::Value),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if let [first, second, ..] = &given[..] {
+        let message = format!("a threshold has one policy, found `{}` and `{}`", first.name(), second.name());
+        threshold.refuse(second.name(), Refusal::new(message).hint("keep one of them"));
+    }
+    if given.is_empty() {
+        threshold.resolve("max_fpr", Place::Default);
     }
     threshold.finish();
-    ThresholdPolicy::MaxFpr(max_fpr)
+    given.into_iter().next().unwrap_or(ThresholdPolicy::MaxFpr(0.01))
+}
+
+/// Far above any number of alerts, any weight, any price.
+const MOST: f64 = 1e12;
+
+fn costs(mut costs: Section) -> CostMatrix {
+    let usual = CostMatrix::default();
+    let money = || number(Included(0.0), Included(MOST));
+    let matrix = CostMatrix {
+        missed_share: costs.value("missed_share", usual.missed_share, money()),
+        review: costs.value("review", usual.review, money()),
+        friction: costs.value("friction", usual.friction, money()),
+    };
+    costs.finish();
+    matrix
+}
+
+pub(super) const UNITS_DRAWN: [(&str, Unit); 3] = [("row", Unit::Row), ("day", Unit::Day), ("group", Unit::Group)];
+
+/// `data` says which columns there are to draw by.
+pub(super) fn evaluate(mut evaluate: Section, data: &DataConfig) -> EvaluateConfig {
+    let usual = EvaluateConfig::default();
+    let names = |node: &Node| list(node, text("the name of a column"));
+    let config = EvaluateConfig {
+        draws: evaluate.value("draws", usual.draws, whole(1000..=1_000_000)),
+        by: evaluate.value("by", usual.by, nullable(choice(&UNITS_DRAWN, &[]))),
+        alerts_per_day: evaluate.value("alerts_per_day", usual.alerts_per_day, whole(1..=1_000_000_000)),
+        costs: costs(evaluate.section("costs")),
+        subgroups: evaluate.value("subgroups", usual.subgroups, names),
+        show_columns: evaluate.value("show_columns", usual.show_columns, names),
+    };
+    let undeclared = match config.by {
+        Some(Unit::Day) if data.time.is_none() => Some("data.time"),
+        Some(Unit::Group) if data.group.is_none() => Some("data.group"),
+        _ => None,
+    };
+    if let Some(key) = undeclared {
+        evaluate.refuse("by", Refusal::new(format!("`{key}` is not declared")));
+    }
+    evaluate.finish();
+    config
+}
+
+/// A list, each item read alike.
+fn list<T>(node: &Node, read: impl Fn(&Node) -> Read<T>) -> Read<Vec<T>> {
+    match &node.value {
+        Value::List(items) => items.iter().map(read).collect(),
+        _ => Err(Refusal::expected("a list", node)),
+    }
 }
 
 pub(super) const CALIBRATIONS: [(&str, CalibrateConfig); 5] = [

@@ -7,14 +7,14 @@ use super::data::{MISSING, ROLES, UNKNOWN};
 use super::features::{NUMBERS, OPERATORS, TEXTS};
 use super::imbalance::{PENALTIES, REMOVED, TOO_FEW};
 use super::models::{CATEGORICAL_SPLITS, CRITERIA, OPTIMIZERS, SCHEDULES, WATCHED};
-use super::policy::{CALIBRATIONS, MEASURES, in_units};
+use super::policy::{CALIBRATIONS, MEASURES, UNITS_DRAWN, in_units};
 use super::preparation::{ENCODINGS, IMPUTATIONS, PROTOCOLS, SCALES, TEXT_CASES};
 use crate::scoring::features::{Compute, Operand};
 use crate::scoring::record::parse_number;
 use crate::training::config::{
-    Balance, Case, Categories, ClassWeights, Components, Config, EarlyStopping, FeatureConfig, Figure, ForestConfig,
-    ImputeCategorical, ImputeNumeric, Make, MaxFeatures, MaxSamples, MlpConfig, ModelConfig, Optimizer, Origins,
-    Reduce, SmoteConfig, ThresholdPolicy, TomekRemove,
+    Balance, Case, Categories, ClassWeights, Components, Config, CostMatrix, EarlyStopping, EvaluateConfig,
+    FeatureConfig, Figure, ForestConfig, ImputeCategorical, ImputeNumeric, Make, MaxFeatures, MaxSamples, MlpConfig,
+    ModelConfig, Optimizer, Origins, Reduce, SmoteConfig, ThresholdPolicy, TomekRemove,
 };
 
 /// The YAML of a config; with `origins`, each value is followed by `# default`, `# line 12` or `# --set`.
@@ -34,13 +34,12 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
     for model in config.models.iter().filter(|model| !matches!(model.model, ModelConfig::Logistic)) {
         page.entry("models", model.model.kind().as_str(), &model.name, &model_settings(&model.model));
     }
-    let ThresholdPolicy::MaxFpr(max_fpr) = config.threshold;
     let output = &config.output;
     page.line(0, "select:", None);
     page.value("select.by", word(&MEASURES, config.select.by));
     page.value("select.protocol", config.select.protocol.as_str());
     page.line(0, "threshold:", None);
-    page.value("threshold.max_fpr", &decimal(max_fpr));
+    threshold(&mut page, config.threshold);
     page.value("calibrate", word(&CALIBRATIONS, config.calibrate));
     let (limits, importance) = (&config.limits, &config.importance);
     page.line(0, "limits:", None);
@@ -50,6 +49,7 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
     page.value("importance.permutation", &importance.permutation.to_string());
     page.value("importance.rows", &importance.rows.to_string());
     page.value("importance.repeats", &importance.repeats.to_string());
+    evaluate(&mut page, &config.evaluate);
     page.line(0, "output:", None);
     for (key, folder) in
         [("experiments", &output.experiments), ("reports", &output.reports), ("artifacts", &output.artifacts)]
@@ -57,6 +57,39 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
         page.value(&format!("output.{key}"), &quoted_path(folder));
     }
     page.text
+}
+
+fn threshold(page: &mut Page, policy: ThresholdPolicy) {
+    match policy {
+        ThresholdPolicy::Cost(matrix) => {
+            page.line(2, "cost:", None);
+            costs(page, "threshold.cost", matrix);
+        }
+        ThresholdPolicy::MaxFpr(number)
+        | ThresholdPolicy::AlertsPerDay(number)
+        | ThresholdPolicy::MinPrecision(number)
+        | ThresholdPolicy::FBeta(number)
+        | ThresholdPolicy::Value(number) => page.value(&format!("threshold.{}", policy.name()), &decimal(number)),
+    }
+}
+
+fn costs(page: &mut Page, key: &str, matrix: CostMatrix) {
+    page.value(&format!("{key}.missed_share"), &decimal(matrix.missed_share));
+    page.value(&format!("{key}.review"), &decimal(matrix.review));
+    page.value(&format!("{key}.friction"), &decimal(matrix.friction));
+}
+
+fn evaluate(page: &mut Page, config: &EvaluateConfig) {
+    let names =
+        |names: &[String]| format!("[{}]", names.iter().map(|name| quoted(name)).collect::<Vec<String>>().join(", "));
+    page.line(0, "evaluate:", None);
+    page.value("evaluate.draws", &config.draws.to_string());
+    page.value("evaluate.by", config.by.map_or("null", |unit| word(&UNITS_DRAWN, unit)));
+    page.value("evaluate.alerts_per_day", &config.alerts_per_day.to_string());
+    page.line(2, "costs:", None);
+    costs(page, "evaluate.costs", config.costs);
+    page.value("evaluate.subgroups", &names(&config.subgroups));
+    page.value("evaluate.show_columns", &names(&config.show_columns));
 }
 
 struct Page<'o> {

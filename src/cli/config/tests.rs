@@ -82,6 +82,7 @@ fn the_reference_file_has_every_key() {
         format!("{MINIMAL}imbalance: [oversample: {{ {strange} }}, smote-tomek: {{ {strange} }}]\n"),
         format!("{MINIMAL}select: {{ {strange} }}\nthreshold: {{ {strange} }}\nlimits: {{ {strange} }}\n"),
         format!("{MINIMAL}importance: {{ {strange} }}\n"),
+        format!("{MINIMAL}evaluate: {{ {strange}, costs: {{ {strange} }} }}\n"),
         format!(
             "{MINIMAL}preprocess: {{ reduce: [pca: {{ columns: V*, {strange} }}, representatives: {{ columns: V*, {strange} }}] }}\n"
         ),
@@ -166,9 +167,20 @@ threshold: {{ max_fpr: 0 }}
 calibrate: isotonic
 limits: {{ memory_budget: 1.5GiB, max_model_mb: 12.5 }}
 importance: {{ permutation: true, rows: 500, repeats: 1 }}
+evaluate: {{ draws: 2000, alerts_per_day: 50, costs: {{ missed_share: 0.5, review: 3 }}, subgroups: [a, 'b c'] }}
 "
     );
-    for text in [MINIMAL, &rich, include_str!("../../../configs/paper.yaml")] {
+    let policy = |policy: &str| {
+        let data = "name: x\ndata: { tables: [{ path: a.csv }], target: y, time: t, amount: m, group: g }";
+        format!("{data}\nevaluate: {{ by: group }}\nthreshold: {{ {policy} }}\n")
+    };
+    let policies = ["alerts_per_day: 20", "min_precision: 0.9", "cost: { review: 2.5 }", "f_beta: 2", "value: 0.3"];
+    let policies = policies.map(policy);
+    for text in [MINIMAL, &rich]
+        .into_iter()
+        .chain(policies.iter().map(String::as_str))
+        .chain([include_str!("../../../configs/paper.yaml")])
+    {
         let loaded = resolve(text, &[], &[]).expect("valid");
         let shown = show::yaml(&loaded.config, Some(&loaded.origins));
         assert_eq!(config(&shown, &[]), loaded.config, "{shown}");
@@ -231,7 +243,6 @@ fn what_is_not_built_is_refused_by_name() {
         "models: { mlp: { optimizer: sgd } }",
         "models: { mlp: { activation: tanh } }",
         "models: { gradient-boosting: {} }",
-        "threshold: { min_precision: 0.5 }",
         "freeze: { fit_on: all }",
     ] {
         let found = problems(more);
@@ -627,6 +638,17 @@ fn types_are_strict() {
         "split: { protocols: [random, random] }",
         "threshold: { max_fpr: -0.1 }",
         "threshold: 0.1",
+        "threshold: { max_fpr: 0.1, value: 0.5 }",
+        "threshold: { min_precision: 0 }",
+        "threshold: { cost: {} }",
+        "threshold: { value: 1.5 }",
+        "threshold: { f_beta: 0 }",
+        "evaluate: { draws: 999 }",
+        "evaluate: { by: week }",
+        "evaluate: { by: group }",
+        "evaluate: { alerts_per_day: 0 }",
+        "evaluate: { costs: { review: -1 } }",
+        "evaluate: { subgroups: card1 }",
         "calibrate: sigmoid",
         "calibrate: [auto]",
         "calibrate:",

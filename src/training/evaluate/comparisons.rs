@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::assessment::HeadlineRow;
+use super::bootstrap::Z_95;
 use super::{LeaderboardRow, Metrics, OptimismGap, Overfit};
 
 /// A gap in recall above this is flagged.
@@ -32,17 +34,24 @@ pub fn overfit(train_recalls: &[Option<f64>], validation_recalls: &[Option<f64>]
     Overfit { train_recall, validation_recall, gap, flagged: gap.is_some_and(|gap| gap > OVERFIT_GAP) }
 }
 
-/// For every row of the random protocol that has a temporal counterpart, in row order.
-pub fn optimism(rows: &[LeaderboardRow]) -> Vec<OptimismGap> {
+/// For every row of the random protocol that has a temporal counterpart, in row order. `headline` tells how much average
+/// precision varies.
+pub fn optimism(rows: &[LeaderboardRow], headline: &[HeadlineRow]) -> Vec<OptimismGap> {
     let random = rows.iter().filter(|row| row.protocol == "random");
     let pairs = random.filter_map(|random| {
         let same = |row: &&LeaderboardRow| row.model == random.model && row.case == random.case;
         Some((random, rows.iter().filter(|row| row.protocol == "temporal").find(same)?))
     });
-    pairs.map(|(random, temporal)| gap(random, &random.test, &temporal.test)).collect()
+    let deviation = |row: &LeaderboardRow| {
+        let same = |of: &&HeadlineRow| of.protocol == row.protocol && of.model == row.model && of.case == row.case;
+        let of_precision = headline.iter().find(same)?.average_precision_deviation?;
+        Some(of_precision * row.test.n_rows as f64 / row.test.n_positives as f64)
+    };
+    pairs.map(|(a, b)| gap(a, &a.test, &b.test, deviation(a).zip(deviation(b)))).collect()
 }
 
-fn gap(row: &LeaderboardRow, random: &Metrics, temporal: &Metrics) -> OptimismGap {
+/// `deviations`: of the lift, under each protocol.
+fn gap(row: &LeaderboardRow, random: &Metrics, temporal: &Metrics, deviations: Option<(f64, f64)>) -> OptimismGap {
     let difference = |a: Option<f64>, b: Option<f64>| a.zip(b).map(|(a, b)| a - b);
     let auc_gap = difference(random.auc, temporal.auc);
     let widths = half_width(random).zip(half_width(temporal));
@@ -60,6 +69,10 @@ fn gap(row: &LeaderboardRow, random: &Metrics, temporal: &Metrics) -> OptimismGa
         lift_random,
         lift_temporal,
         lift_gap: difference(lift_random, lift_temporal),
+        lift_gap_interval: difference(lift_random, lift_temporal).zip(deviations).map(|(gap, (a, b))| {
+            let width = Z_95 * (a * a + b * b).sqrt();
+            [gap - width, gap + width]
+        }),
     }
 }
 
@@ -137,7 +150,7 @@ mod tests {
             row("random", "oversample", random.clone()),
             row("temporal", "raw", temporal.clone()),
         ];
-        let gaps = optimism(&rows);
+        let gaps = optimism(&rows, &[]);
         assert_eq!(gaps.len(), 1);
         let gap = &gaps[0];
         assert_eq!(gap.auc_gap, Some(random.auc.unwrap() - temporal.auc.unwrap()));

@@ -74,9 +74,14 @@ pub fn measure(labels: &[u8], scores: &[f32]) -> Metrics {
 impl Confusion {
     /// Counts of the rule `score >= threshold`.
     pub fn at(labels: &[u8], scores: &[f32], threshold: f32) -> Confusion {
+        Confusion::of(labels, &|row| scores[row] >= threshold)
+    }
+
+    /// Counts of any rule.
+    pub fn of(labels: &[u8], alert: &dyn Fn(usize) -> bool) -> Confusion {
         let mut counts = Confusion::default();
-        for (&label, &score) in labels.iter().zip(scores) {
-            match (label == 1, score >= threshold) {
+        for (row, &label) in labels.iter().enumerate() {
+            match (label == 1, alert(row)) {
                 (true, true) => counts.true_positives += 1,
                 (false, true) => counts.false_positives += 1,
                 (false, false) => counts.true_negatives += 1,

@@ -3,20 +3,40 @@
 //!
 //! A figure that is not defined (one class, no rows) is `None` and `undefined` says why, never 0.5 or 0.
 
+mod assessment;
+mod bootstrap;
 mod comparisons;
 mod curves;
+mod delong;
+mod explanation;
+mod facts;
+mod headline;
 mod metrics;
+mod money;
 mod out_of_bag;
 mod permutation;
 pub(in crate::training) mod ranking;
 mod reliability;
+mod sample;
+mod winner;
 
+pub use assessment::{
+    Assessment, Compared, Estimate, HeadlineRow, Money, Period, PointEstimates, PricedRule, Subgroup, ThresholdStep,
+};
+pub use bootstrap::{Bootstrap, interval, interval_of_share};
 pub use comparisons::{mean_over_folds, optimism, overfit};
 pub use curves::{pr_curve, roc_curve};
+pub use delong::{Difference, Placements, covariance};
+pub use explanation::{CostlyError, DependencePoint, Explaining, Explanation, PartialDependence, explain};
+pub use facts::{Attribute, RowFacts, Unit, numbered};
+pub use headline::{HEADLINE, RankedRows, Scratch};
 pub use metrics::measure;
+pub use money::{PricedThreshold, cheapest, priced};
 pub use out_of_bag::out_of_bag;
 pub use permutation::{Permuting, permutation_importance};
-pub use reliability::{Probabilities, ReliabilityBin, probabilities, reliability};
+pub use reliability::{Probabilities, ReliabilityBin, probabilities, reliability, stability_index};
+pub use sample::{Sample, Scored};
+pub use winner::Winner;
 
 use std::collections::BTreeMap;
 
@@ -230,6 +250,9 @@ pub struct OptimismGap {
     pub lift_random: Option<f64>,
     pub lift_temporal: Option<f64>,
     pub lift_gap: Option<f64>,
+    /// 95 %, likewise, from the bootstrap of the average precision.
+    #[serde(default)]
+    pub lift_gap_interval: Option<[f64; 2]>,
 }
 
 /// The winner and why.

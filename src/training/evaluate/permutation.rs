@@ -64,7 +64,7 @@ pub fn permutation_importance(
 
 /// Ascending places of at most `n_wanted` rows, with the share of positives of all of them, and at least one of each
 /// class that is there.
-fn stratified(labels: &[u8], n_wanted: usize, seed: Seed) -> Vec<usize> {
+pub(super) fn stratified(labels: &[u8], n_wanted: usize, seed: Seed) -> Vec<usize> {
     if labels.len() <= n_wanted {
         return (0..labels.len()).collect();
     }

@@ -77,6 +77,24 @@ pub fn reliability(labels: &[u8], raw: &[f32], calibrated: &[f32]) -> Option<Vec
     Some(bins.into_iter().filter(|bin| bin.n_rows > 0).map(mean).collect())
 }
 
+/// Population stability index of scores, before against after: sum of (b - a) ln(b / a) over the quantile bins of the
+/// scores before; shares of at least a half row. `None` without rows, or where a score is not a number.
+pub fn stability_index(before: &[f32], after: &[f32]) -> Option<f64> {
+    if before.is_empty() || after.is_empty() || before.iter().chain(after).any(|score| score.is_nan()) {
+        return None;
+    }
+    let mut sorted = before.to_vec();
+    sorted.sort_unstable_by(f32::total_cmp);
+    let mut cuts: Vec<f32> = (1..N_BINS).map(|bin| sorted[bin * sorted.len() / N_BINS]).collect();
+    cuts.dedup();
+    let shares = |scores: &[f32]| {
+        let mut counts = vec![0usize; cuts.len() + 1];
+        scores.iter().for_each(|&score| counts[cuts.partition_point(|&cut| cut <= score)] += 1);
+        counts.into_iter().map(|count| (count as f64).max(0.5) / scores.len() as f64).collect::<Vec<f64>>()
+    };
+    Some(shares(before).iter().zip(shares(after)).map(|(a, b)| (b - a) * libm::log(b / a)).sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +110,15 @@ mod tests {
         let tied: Vec<f32> = (0..100).map(|at| if at < 75 { 0.0 } else { at as f32 }).collect();
         let sizes: Vec<usize> = reliability(&labels, &tied, &tied).unwrap().iter().map(|bin| bin.n_rows).collect();
         assert_eq!(sizes, [75, 5, 10, 10]);
+    }
+
+    #[test]
+    fn equal_scores_are_stable_and_moved_ones_are_not() {
+        let before: Vec<f32> = (0..1000).map(|at| at as f32 / 1000.0).collect();
+        let moved: Vec<f32> = before.iter().map(|score| score * 0.5).collect();
+        assert!(stability_index(&before, &before).unwrap() < 1e-12);
+        assert!(stability_index(&before, &moved).unwrap() > 1.0);
+        assert_eq!((stability_index(&[], &before), stability_index(&before, &[f32::NAN])), (None, None));
     }
 
     #[test]

@@ -75,6 +75,11 @@ pub fn explore(dataset: &Dataset) -> Eda {
     }
 }
 
+/// The leak radar alone.
+pub fn radar(dataset: &Dataset) -> Leaks {
+    leaks::leaks(dataset, &explore(dataset).columns)
+}
+
 /// `part / whole`, or `None` of nothing.
 fn share(part: usize, whole: usize) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)

@@ -16,6 +16,11 @@ use crate::training::error::{Error, Result, io_reason};
 /// Text that one thread parses at a time.
 pub(super) const BLOCK_BYTES: usize = 4 << 20;
 
+/// A longer record is damage, or a small file that unpacks to no end.
+const LONGEST_RECORD: usize = 64 << 20;
+/// More columns are no table; the network's first layer alone would have 500 weights for each.
+const MOST_COLUMNS: usize = 1 << 16;
+
 /// Whole records, beginning on this line.
 pub(super) struct Block {
     pub text: Vec<u8>,
@@ -50,7 +55,8 @@ fn open_file(path: &Path) -> Result<File> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     match file.metadata() {
         Ok(metadata) if metadata.is_dir() => {
-            Err(Error::permanent(format!("`{}`: expected a file, found a folder", path.display())))
+            Err(Error::permanent(format!("`{}`: expected a file, found a folder", path.display()))
+                .hint("name a file in it, or all of them by a pattern such as `FOLDER/*.csv`"))
         }
         _ => Ok(file),
     }
@@ -135,10 +141,24 @@ impl Blocks {
             }
             if self.at_end {
                 let what = "expected a header line, found an empty file";
-                return Err(Error::permanent(format!("`{}`: {what}", self.path.display())));
+                return Err(Error::permanent(format!("`{}`: {what}", self.path.display()))
+                    .hint("write the column names into its first line, then the rows"));
             }
-            wanted *= 2;
+            wanted = self.wider(wanted)?;
         }
+    }
+
+    /// Room for a record that is longer than a block.
+    fn wider(&self, bytes: usize) -> Result<usize> {
+        if bytes >= LONGEST_RECORD {
+            let megabytes = LONGEST_RECORD >> 20;
+            let place = format!("`{}`, from line {} on", self.path.display(), self.line);
+            return Err(Error::permanent(format!(
+                "{place}: expected records of at most {megabytes} MiB, found a longer one"
+            ))
+            .hint("a quote that is never closed makes one record of all that follows"));
+        }
+        Ok(bytes * 2)
     }
 
     fn fill(&mut self, wanted: usize) -> Result<()> {
@@ -161,7 +181,7 @@ impl Blocks {
             match last_record_end(&self.text) {
                 Some(end) => break end,
                 None if self.at_end => break self.text.len(),
-                None => wanted *= 2,
+                None => wanted = self.wider(wanted)?,
             }
         };
         if end == 0 {
@@ -208,19 +228,37 @@ fn last_record_end(text: &[u8]) -> Option<usize> {
     (end > 0).then_some(end)
 }
 
-fn header(path: &Path, record: &csv::ByteRecord) -> Result<Vec<String>> {
+fn header(file: &Path, record: &csv::ByteRecord) -> Result<Vec<String>> {
+    let path = file.display();
+    if record.len() > MOST_COLUMNS {
+        let found = record.len();
+        return Err(Error::permanent(format!(
+            "`{path}`, line 1: expected at most {MOST_COLUMNS} columns, found {found}"
+        )));
+    }
+    if record.as_slice().contains(&0) {
+        return Err(Error::permanent(format!("`{path}`, line 1: expected UTF-8 text, found zero bytes, as in UTF-16"))
+            .hint("convert the file to UTF-8, for example with `iconv -f utf-16 -t utf-8`"));
+    }
+    let mut known = std::collections::BTreeSet::new();
     let mut header: Vec<String> = Vec::with_capacity(record.len());
     for (at, cell) in record.iter().enumerate() {
-        let name = std::str::from_utf8(cell).map_err(|_| not_text(path, 1, &format!("number {}", at + 1)))?;
-        if name.is_empty() || header.iter().any(|known| known == name) {
+        let place = format!("number {}", at + 1);
+        let name = std::str::from_utf8(cell).map_err(|_| not_text(file, 1, &place))?;
+        if name.is_empty() || !known.insert(name) {
             let found = if name.is_empty() { "an empty name".to_owned() } else { format!("`{name}` twice") };
-            return Err(Error::permanent(format!(
-                "`{}`, line 1, column {}: expected a column name of its own, found {found}",
-                path.display(),
-                at + 1
-            )));
+            let message =
+                format!("`{path}`, line 1, column {}: expected a column name of its own, found {found}", at + 1);
+            return Err(
+                Error::permanent(message).hint("every column needs a name, and no two the same: rename it in line 1")
+            );
         }
         header.push(name.to_owned());
+    }
+    let delimiter = [';', '\t', '|'].into_iter().find(|&other| header.len() == 1 && header[0].contains(other));
+    if let Some(delimiter) = delimiter {
+        let message = format!("`{path}`, line 1: expected column names with commas between them, found {delimiter:?}");
+        return Err(Error::permanent(message).hint("write the file with commas, and a point in its decimals"));
     }
     Ok(header)
 }

@@ -222,7 +222,8 @@ pub(super) fn times(cells: &Cells, column: &str, files: &Files) -> Result<Vec<f6
             },
         };
         let place = place(files, row, column);
-        Err(Error::permanent(format!("{place}: expected a time in seconds, found {found}")))
+        Err(Error::permanent(format!("{place}: expected a time in seconds, found {found}"))
+            .hint("write times as seconds from any day on, one in every row; without times: `protocols: [random]`"))
     };
     (0..cells.packed().n_rows()).map(time).collect()
 }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use super::config::{DataConfig, Recipe, TableSource};
 use super::error::{Error, Result};
 use super::mapped::Storage;
+use super::planted;
 use super::progress::{Progress, Unit};
 use super::rows::Dataset;
 use super::texts::Texts;
@@ -122,7 +123,7 @@ pub fn read(recipe: &Recipe, storage: &Storage, progress: &dyn Progress) -> Resu
         joined.add(source, table)?;
     }
     progress.end(Unit::Rows);
-    joined.finish(config, columns::reads_time(recipe))
+    Ok(planted::into_data(joined.finish(config, columns::reads_time(recipe))?))
 }
 
 /// Columns of all tables so far, on the rows of the first.

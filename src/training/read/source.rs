@@ -125,7 +125,10 @@ impl Source {
         if n_rows == 0 || n_rows > limit {
             let found = if n_rows == 0 { "a header alone".into() } else { n_rows.to_string() };
             let expected = if n_rows == 0 { "rows".into() } else { format!("at most {limit} rows") };
-            return Err(Error::permanent(format!("`{}`: expected {expected}, found {found}", self.path.display())));
+            let message = format!("`{}`: expected {expected}, found {found}", self.path.display());
+            return Err(
+                Error::permanent(message).hint("one row per transaction, each with its label, below the column names")
+            );
         }
         Ok((builder, fingerprints, files, word_files))
     }

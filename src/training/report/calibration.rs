@@ -46,6 +46,7 @@ pub(super) fn section(report: &RunReport) -> Section {
     blocks.extend([Block::Heading("The test rows".into()), Block::Table(test)]);
     blocks.extend(reliability("Reliability of the out-of-fold rows, cross-fitted", &calibration.out_of_fold));
     blocks.extend(reliability("Reliability of the test rows", &calibration.test));
+    blocks.push(Block::Plot("reliability"));
     blocks.push(Block::Text(
         "ECE: expected calibration error, the mean of |mean score - share of fraud| over ten quantile bins, tied scores \
          together. Reliability: rows in quantile bins of the raw score. Table I, recall, AUC and contributions of features \
@@ -87,7 +88,7 @@ mod tests {
     fn methods_reasons_and_bins_are_told() {
         let text = terminal(&fixture::full(), 120);
         let (_, section) = text.split_once("Calibration: from raw scores").expect("the section");
-        let (section, _) = section.split_once("Operating point").expect("the next section");
+        let (section, _) = section.split_once("Statistics\n").expect("the next section");
         for said in [
             "calibrated by `isotonic`: it has the lowest cross-fitted log-loss",
             "> isotonic   0.09120  0.02736  0.00020  0.03520   0.03500",
@@ -99,6 +100,6 @@ mod tests {
         }
         assert_eq!(section.matches("11,810").count(), 10 + 7, "{section}");
         assert!(terminal(&fixture::empty(), 120).contains("Nothing was calibrated."));
-        assert!(report_md(&fixture::full()).contains("| **isotonic** | **0.09120** |"));
+        assert!(report_md(&fixture::full(), &Default::default()).contains("| **isotonic** | **0.09120** |"));
     }
 }

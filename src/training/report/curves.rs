@@ -13,30 +13,31 @@ const PANEL: [f64; 2] = [600.0, 560.0];
 const HEAD: f64 = 60.0;
 const EM: f64 = 17.0;
 
-struct Panel {
-    title: String,
-    lines: Vec<Line>,
+pub(super) struct Panel {
+    pub title: String,
+    pub lines: Vec<Line>,
     /// A dashed reference from..to in data coordinates.
-    reference: Option<[[f64; 2]; 2]>,
+    pub reference: Option<[[f64; 2]; 2]>,
     /// The chosen threshold.
-    marked: Option<([f64; 2], String)>,
+    pub marked: Option<([f64; 2], String)>,
 }
 
-struct Line {
+pub(super) struct Line {
     /// Colour and symbol.
-    index: usize,
-    name: String,
-    points: Vec<[f64; 2]>,
-    dashed: bool,
+    pub index: usize,
+    pub name: String,
+    pub points: Vec<[f64; 2]>,
+    pub dashed: bool,
 }
 
-struct Axes {
-    x: [f64; 2],
-    y: [f64; 2],
-    labels: [&'static str; 2],
+#[derive(Clone, Copy)]
+pub(super) struct Axes {
+    pub x: [f64; 2],
+    pub y: [f64; 2],
+    pub labels: [&'static str; 2],
 }
 
-const SHARES: [f64; 2] = [0.0, 1.0];
+pub(super) const SHARES: [f64; 2] = [0.0, 1.0];
 
 pub(super) fn roc(report: &RunReport, title: &str) -> Drawing {
     let axes = Axes { x: SHARES, y: SHARES, labels: ["false-positive rate", "true-positive rate (recall)"] };
@@ -163,6 +164,12 @@ fn by_epoch(values: impl Iterator<Item = f64>) -> Vec<[f64; 2]> {
 }
 
 fn draw(title: &str, panels: &[Panel], axes: &Axes) -> Drawing {
+    let panels: Vec<(&Panel, &Axes)> = panels.iter().map(|panel| (panel, axes)).collect();
+    draw_each(title, &panels)
+}
+
+/// Panels in two columns, each with its axes.
+pub(super) fn draw_each(title: &str, panels: &[(&Panel, &Axes)]) -> Drawing {
     let columns = panels.len().clamp(1, 2);
     let width = PANEL[0] * columns.max(2) as f64;
     if panels.is_empty() {
@@ -170,7 +177,7 @@ fn draw(title: &str, panels: &[Panel], axes: &Axes) -> Drawing {
     }
     let mut drawing = Drawing::new(width, HEAD + PANEL[1] * panels.len().div_ceil(columns) as f64);
     drawing.text([28.0, 34.0], &shorten(title, 22.0, width - 56.0), 22.0, INK, Align::Left);
-    for (index, panel) in panels.iter().enumerate() {
+    for (index, (panel, axes)) in panels.iter().enumerate() {
         let room = width / columns as f64;
         let corner = [room * (index % columns) as f64, HEAD + PANEL[1] * (index / columns) as f64];
         draw_panel(&mut drawing, panel, axes, corner, room);

@@ -5,16 +5,20 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Curves, LossCurve, RunReport};
+use super::{Curves, LossCurve, Provenance, RunReport};
 use crate::scoring::calibration::{Calibration, Isotonic, Method};
 use crate::training::calibrate::{CalibrationReport, Candidate};
-use crate::training::config::{CalibrateConfig, ImportanceConfig, WatchBy};
+use crate::training::config::{CalibrateConfig, CostMatrix, ImportanceConfig, WatchBy};
 use crate::training::evaluate::{
-    Closeness, ColumnDrop, Confusion, FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint,
-    OptimismGap, OutOfBag, Overfit, PermutationImportance, PointMetrics, Probabilities, ReliabilityBin,
-    ResamplingReport, Selection,
+    Assessment, Attribute, Bootstrap, Closeness, ColumnDrop, Confusion, CostlyError, DependencePoint, Explanation,
+    FigureDrop, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap, OutOfBag, Overfit,
+    PartialDependence, PermutationImportance, PointMetrics, Probabilities, ReliabilityBin, ResamplingReport, RowFacts,
+    Sample, Scored, Selection, Unit, Winner,
 };
 use crate::training::fit::mlp::WatchedCurves;
+use crate::training::read::Fingerprint;
+use crate::training::seed::Seed;
+use crate::training::select::{OutOfFold, TestScores};
 
 const N: usize = 118_108;
 const POSITIVES: usize = 4_133;
@@ -160,6 +164,7 @@ pub(super) fn full() -> RunReport {
             lift_random: Some(14.2),
             lift_temporal: Some(11.4),
             lift_gap: Some(2.8),
+            lift_gap_interval: Some([1.9, 3.7]),
         })
         .collect();
     RunReport {
@@ -182,6 +187,9 @@ pub(super) fn full() -> RunReport {
         operating_point: operating_point(),
         max_model_mb: None,
         importance: Importance::default(),
+        assessment: Assessment::default(),
+        explanation: None,
+        provenance: Provenance::default(),
         curves,
     }
 }
@@ -218,7 +226,114 @@ pub(super) fn forest() -> RunReport {
             features: names.into_iter().zip(shares.into_iter().map(drop)).collect(),
         }),
     };
+    assess(&mut report);
     report
+}
+
+/// Measured on 600 made rows of 20 days, for every row of the leaderboard.
+fn assess(report: &mut RunReport) {
+    let noise = |row: usize, salt: usize| ((row * 7919 + salt * 104_729) % 1009) as f32 / 1009.0;
+    let labels: Vec<u8> = (0..600).map(|row| u8::from(row % 8 == 0)).collect();
+    let scores = |salt: usize| -> Vec<f32> {
+        let told = |row: usize| if row % 8 == 0 && row % 3 > 0 { 0.4 } else { 0.0 };
+        (0..600).map(|row| 0.6 * noise(row, salt) + told(row)).collect()
+    };
+    let facts = RowFacts {
+        days: Some((0..600).map(|row| row / 30).collect()),
+        amounts: Some((0..600).map(|row| f64::from(noise(row, 90)) * 300.0).collect()),
+        groups: Some((0..600).map(|row| row % 170).collect()),
+        attributes: vec![Attribute {
+            name: "<b>kind|".into(),
+            levels: ["a", "b"].map(String::from).into(),
+            codes: (0..600).map(|row| u32::from(row % 5 > 2)).collect(),
+        }],
+    };
+    let unit = Unit::Group;
+    let bootstrap = Bootstrap::new(&labels, facts.units(unit), unit, 1000, Seed::new(1));
+    let out_of_fold = OutOfFold::new(labels.clone(), scores(77)).with_facts(facts.clone());
+    let test = TestScores::new(labels.clone(), scores(78)).with_facts(facts.clone());
+    let winner = Winner { out_of_fold: &out_of_fold, test: &test, threshold: 0.6, bootstrap: &bootstrap };
+    let [thresholds, thresholds_test] = winner.thresholds();
+    let (days_per_period, periods) = winner.periods();
+    report.assessment = Assessment {
+        by: Some(unit),
+        draws: 1000,
+        alerts_per_day: 3,
+        headline: Vec::new(),
+        differences: Vec::new(),
+        point: winner.point(),
+        thresholds,
+        thresholds_test,
+        money: winner.money(CostMatrix::default()).ok(),
+        money_undefined: None,
+        subgroups: winner.subgroups(),
+        periods,
+        days_per_period,
+    };
+    for protocol in ["random", "temporal"] {
+        let rows = report.leaderboard.rows.iter().enumerate().filter(|(_, row)| row.protocol == protocol);
+        let scored = |(at, row): (usize, &LeaderboardRow)| Scored {
+            model: row.model.clone(),
+            case: row.case.clone(),
+            scores: scores(at),
+        };
+        let models: Vec<Scored> = rows.map(scored).collect();
+        let sample = Sample { protocol, labels: &labels, facts: &facts, bootstrap: &bootstrap, unit, k: 3 };
+        let (headline, differences) = sample.compare(&models);
+        report.assessment.headline.extend(headline);
+        report.assessment.differences.extend(differences);
+    }
+    report.explanation = Some(explanation());
+    report.provenance = Provenance {
+        version: "0.1.0".into(),
+        inputs: vec![Fingerprint {
+            path: "data/a|b.csv".into(),
+            sha256: "0f".repeat(32),
+            rows: 600,
+            columns: 9,
+            bytes: 5000,
+        }],
+        target_copies: Some(vec!["<i>copy".into()]),
+        score_drift: Some(0.12),
+        prevalences: Some([0.035, 0.031]),
+        ..Provenance::default()
+    };
+}
+
+fn explanation() -> Explanation {
+    let point = |at: usize| DependencePoint {
+        value: (at * at).to_string(),
+        prepared: at as f32,
+        mean_score: 0.02 + 0.01 * at as f64,
+    };
+    let dependence =
+        |feature: &str| PartialDependence { feature: feature.into(), points: (0..12).map(point).collect() };
+    let named = PartialDependence {
+        feature: "card|".into(),
+        points: ["visa", "<amex>"]
+            .iter()
+            .enumerate()
+            .map(|(at, name)| DependencePoint { value: (*name).into(), ..point(at) })
+            .collect(),
+    };
+    let error = |at: usize| CostlyError {
+        id: format!("id|{at}"),
+        score: 0.01 * at as f32,
+        amount: Some(1000.0 / (at + 1) as f64),
+        cost: 1000.0 / (at + 1) as f64,
+        reasons: vec![("C1".into(), -0.2), ("V2".into(), -0.1)],
+        columns: [("card".to_owned(), "<visa>".to_owned())].into(),
+    };
+    Explanation {
+        format: 1,
+        cell: "0f".into(),
+        threshold: 0.6,
+        dependence: vec![dependence("C1"), named, dependence("V2")],
+        n_rows: 1000,
+        misses: (0..10).map(error).collect(),
+        false_alarms: Vec::new(),
+        reasons_undefined: None,
+    }
 }
 
 /// `isotonic` is best, `platt` has none.
@@ -350,6 +465,7 @@ pub(super) fn hostile() -> RunReport {
     report.selection.reason.push_str(&model);
     report.operating_point.threshold = f32::NAN;
     report.operating_point.policy = json!(model);
+    assess(&mut report);
     report
 }
 
@@ -381,6 +497,9 @@ pub(super) fn empty() -> RunReport {
         },
         max_model_mb: None,
         importance: Importance::default(),
+        assessment: Assessment::default(),
+        explanation: None,
+        provenance: Provenance::default(),
         curves: Vec::new(),
     }
 }

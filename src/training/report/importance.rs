@@ -4,10 +4,10 @@
 //! nothing was measured. Limit: without impurity importance (other models than forests) the order is that of the drop in
 //! average precision.
 
-use super::RunReport;
 use super::axes::{Frame, ticks};
 use super::drawing::{Align, Drawing, INK, SOFT, color, shorten, text_width};
 use super::table::{Block, Section, Table, count, decimals, figure};
+use super::{RunReport, why};
 use crate::training::evaluate::{ColumnDrop, FigureDrop};
 
 /// Columns shown.
@@ -42,12 +42,14 @@ fn ranked(report: &RunReport) -> Vec<Ranked<'_>> {
 }
 
 pub(super) fn section(report: &RunReport) -> Section {
-    let (title, id) = ("What the model looks at".into(), "importance");
+    let (title, id) = ("Why: what the model looks at".into(), "importance");
     let ranked = ranked(report);
     if ranked.is_empty() {
         let text = "Not measured: forests alone keep an impurity importance; `importance: { permutation: true }` measures \
                     any model on test rows.";
-        return Section { id, title, blocks: vec![Block::Text(text.into())] };
+        let mut blocks = vec![Block::Text(text.into())];
+        blocks.extend(why::blocks(report));
+        return Section { id, title, blocks };
     }
     let mut blocks = vec![Block::Text(how_to_read(report)), Block::Table(table(&ranked))];
     if ranked.len() > N_SHOWN {
@@ -56,6 +58,8 @@ pub(super) fn section(report: &RunReport) -> Section {
             rest.map_or(String::new(), |rest| format!(", the others share {} %", decimals(Some(100.0 * rest), 1)));
         blocks.push(Block::Text(format!("The {N_SHOWN} largest of {} columns{rest}.", count(ranked.len()))));
     }
+    blocks.push(Block::Plot("importance"));
+    blocks.extend(why::blocks(report));
     Section { id, title, blocks }
 }
 
@@ -81,6 +85,11 @@ fn how_to_read(report: &RunReport) -> String {
         ));
     }
     text.join(" ")
+}
+
+/// The table of the section.
+pub(super) fn shown(report: &RunReport) -> Table {
+    table(&ranked(report))
 }
 
 fn table(ranked: &[Ranked]) -> Table {

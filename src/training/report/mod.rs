@@ -1,45 +1,67 @@
 //! Report: a finished run becomes tables for people and machines, plots and one HTML page. Pure: structs in, strings and
 //! bytes out; who calls writes them.
 //!
-//! Every page is built from the same [`sections`], so that terminal, Markdown and HTML say the same in the order that
-//! suits each. Figures that are not defined are `-` with a footnote. Names come from configs: every renderer cleans and
+//! Every page is built from the same eleven sections ([`contents`]), so that terminal, Markdown and HTML say the same in
+//! the same order. Figures that are not defined are `-` with a footnote. Names come from configs: every renderer cleans and
 //! escapes them. A part of the grid that did not run is left out of tables and says "not run" in plots.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::training::calibrate::CalibrationReport;
 use crate::training::error::{Error, Result};
-use crate::training::evaluate::{Importance, Leaderboard, LeaderboardRow, OperatingPoint, OptimismGap, Selection};
+use crate::training::evaluate::{
+    Assessment, Explanation, HEADLINE, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap,
+    Selection,
+};
 use crate::training::fit::mlp::WatchedCurves;
+use crate::training::read::Fingerprint;
 
 mod advice;
 mod axes;
 mod calibration;
+mod cells;
+mod compare;
+mod contents;
 mod curves;
 mod drawing;
 mod eda;
 mod figure3;
 pub mod figure4;
+mod figures;
 mod files;
+mod headline;
 mod html;
 mod importance;
 mod leaderboard;
+mod lines;
 mod markdown;
+mod money;
+mod operating_point;
 mod plots;
-mod sections;
+mod provenance;
+mod resampling;
+mod statistics;
+mod subgroups;
 mod table;
 mod table1;
 mod terminal;
+mod validation;
+mod why;
 
 #[cfg(test)]
 mod fixture;
 
+pub use compare::{compare_files, compare_terminal};
 pub use eda::eda_html;
-pub use files::files;
+pub use files::{files, times_csv};
 pub use html::report_html;
 pub use leaderboard::leaderboard_csv;
 pub use markdown::report_md;
+pub use operating_point::point_text;
 pub use plots::plots;
+pub use provenance::model_card;
 pub use table1::{table1_csv, table1_json, table1_md};
 pub use terminal::terminal;
 
@@ -87,13 +109,60 @@ pub struct RunReport {
     /// Of the winner.
     #[serde(default)]
     pub importance: Importance,
+    /// Intervals, differences, money, subgroups.
+    #[serde(default)]
+    pub assessment: Assessment,
+    /// Partial dependence and the most costly errors, where `train` kept them.
+    #[serde(default)]
+    pub explanation: Option<Explanation>,
+    #[serde(default)]
+    pub provenance: Provenance,
     pub curves: Vec<Curves>,
+}
+
+/// What the figures rest on. No times: they differ from run to run.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Provenance {
+    pub version: String,
+    pub seed: u64,
+    pub inputs: Vec<Fingerprint>,
+    /// SHA-256 of `splits/<protocol>.csv`.
+    pub splits: BTreeMap<String, String>,
+    pub cpu_features: Vec<String>,
+    pub n_cells: usize,
+    /// What reading left out.
+    pub left_out: Vec<String>,
+    /// Protocol, columns, reason.
+    pub dropped: Vec<[String; 3]>,
+    /// Columns whose AUC alone is 0.99 or more; `None` where nobody looked.
+    pub target_copies: Option<Vec<String>>,
+    /// Population stability index of the winner's raw score, out-of-fold against test rows.
+    pub score_drift: Option<f64>,
+    /// Share of fraud out of fold and in the test rows.
+    pub prevalences: Option<[f64; 2]>,
 }
 
 impl RunReport {
     /// The selected row, if the leaderboard has it.
     pub fn winner(&self) -> Option<&LeaderboardRow> {
         self.leaderboard.rows.iter().find(|row| self.is_winner(row))
+    }
+
+    /// The winner's figures that a gate can ask for: larger is better.
+    pub fn gated(&self) -> Vec<(String, Option<f64>)> {
+        let test = self.winner().map(|row| &row.test);
+        let of = |figure: fn(&Metrics) -> Option<f64>| test.and_then(figure);
+        let headline = HEADLINE.iter().map(|name| ((*name).to_owned(), headline::of_winner(self, name).value));
+        let point = &self.assessment.point;
+        let more = [
+            ("recall", of(|test| test.recall)),
+            ("precision", of(|test| test.precision)),
+            ("auc_labels", of(|test| test.auc_labels)),
+            ("recall_at_threshold", point.recall.value),
+            ("precision_at_threshold", point.precision.value),
+            ("value_detection_rate", point.value_detection_rate.value),
+        ];
+        headline.chain(more.map(|(name, figure)| (name.to_owned(), figure))).collect()
     }
 
     fn is_winner(&self, row: &LeaderboardRow) -> bool {
@@ -174,8 +243,9 @@ mod tests {
         assert!(report_json(&report).is_ok());
         assert!(terminal(&report, 120).contains("Selection"));
         assert!(terminal(&report, 0).contains("Selection"));
-        assert!(report_md(&report).contains("## Selection"));
-        assert!(report_html(&report, &plots(&report, &[]).unwrap()).contains("not run"));
+        let plots = plots(&report, &[]).unwrap();
+        assert!(report_md(&report, &plots).contains("### Selection"));
+        assert!(report_html(&report, &[], &plots).contains("not run"));
         assert_eq!(table1_csv(&report.leaderboard).unwrap().lines().count(), 1);
         assert!(table1_md(&report).starts_with("# Table I\n"));
     }

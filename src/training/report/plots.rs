@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use super::drawing::{Align, Drawing, INK, PAPER, SOFT, shorten};
 use super::table::{count, percent};
-use super::{LossCurve, RunReport, curves, figure3, importance};
+use super::{LossCurve, RunReport, curves, figure3, importance, lines};
 use crate::training::error::Result;
 
 /// Name and title of every plot, in the order of a page.
-pub(super) const TITLES: [(&str, &str); 12] = [
+pub(super) const TITLES: [(&str, &str); 17] = [
     ("fig3a", "Recall of the forests"),
     ("fig3b", "AUC of labels of the forests"),
     ("fig3c", "Recall of the MLP"),
@@ -24,10 +24,14 @@ pub(super) const TITLES: [(&str, &str); 12] = [
     ("losses", "Training loss"),
     ("watched", "Average precision of rows set aside"),
     ("importance", "What the model looks at"),
+    ("thresholds", "Precision, recall and alerts by threshold"),
+    ("savings", "Saving by alerts"),
+    ("reliability", "Reliability of the scores"),
+    ("periods", "The winner over time"),
+    ("dependence", "Partial dependence"),
 ];
 
-/// Figure 3 of the paper (a to f), ROC, precision-recall, confusion matrix; `losses`, `watched` and
-/// `importance` if there are any.
+/// Figure 3 of the paper (a to f), ROC, precision-recall, confusion matrix; the others if there is something to draw.
 pub fn plots(report: &RunReport, losses: &[LossCurve]) -> Result<BTreeMap<String, Vec<u8>>> {
     let mut files = BTreeMap::new();
     for (name, drawing) in drawings(report, losses) {
@@ -47,6 +51,11 @@ pub(super) fn drawings(report: &RunReport, losses: &[LossCurve]) -> Vec<(&'stati
             "losses" => curves::losses(losses, title),
             "watched" => curves::watched(losses, title)?,
             "importance" => importance::drawing(report, title)?,
+            "thresholds" => lines::thresholds(report, title)?,
+            "savings" => lines::savings(report, title)?,
+            "reliability" => lines::reliability(report, title)?,
+            "periods" => lines::periods(report, title)?,
+            "dependence" => lines::dependence(report, title)?,
             _ => figure3::figure3(report, name, title),
         };
         Some((name, drawing))
@@ -136,10 +145,10 @@ mod tests {
     fn stable_names_and_the_same_bytes_twice() {
         let report = fixture::full();
         let files = plots(&report, &fixture::losses()).unwrap();
-        assert_eq!(files.len(), 20);
-        assert_eq!(plots(&fixture::forest(), &[]).unwrap().len(), 20, "importance, but no losses");
+        assert_eq!(files.len(), 22);
+        assert_eq!(plots(&fixture::forest(), &[]).unwrap().len(), 2 * 15, "all but losses");
         let watched = plots(&report, &fixture::watched()).unwrap();
-        assert_eq!(watched.len(), 22);
+        assert_eq!(watched.len(), 24);
         assert_ne!(watched["losses.svg"], files["losses.svg"]);
         well_formed(&watched);
         assert_eq!(files, plots(&report, &fixture::losses()).unwrap());

@@ -3,6 +3,8 @@
 //! In: strings, as they come from configs. Each renderer cleans (control and direction characters become U+FFFD) and
 //! escapes them. Limit: a column is as wide as its characters are many, wide glyphs are not measured.
 
+use crate::training::evaluate::Estimate;
+
 pub(super) struct Section {
     /// Anchor in the HTML page.
     pub id: &'static str,
@@ -15,6 +17,8 @@ pub(super) enum Block {
     Text(String),
     List(Vec<String>),
     Table(Table),
+    /// A plot by its name; pages draw it with its figures behind it, terminals leave it out.
+    Plot(&'static str),
 }
 
 /// The first `keys` columns are names: aligned left and repeated where a table is cut to fit. A title may have two lines.
@@ -110,14 +114,15 @@ impl Table {
     pub fn html(&self) -> String {
         let cell = |tag: &str, at: usize, text: &str| {
             let class = if at < self.keys { "" } else { " class=\"n\"" };
-            format!("<{tag}{class}>{}</{tag}>", html(text))
+            let scope = if tag == "th" { " scope=\"col\"" } else { "" };
+            format!("<{tag}{scope}{class}>{}</{tag}>", html(text))
         };
         let row = |tag: &str, cells: &mut dyn Iterator<Item = &str>| -> String {
             cells.enumerate().map(|(at, text)| cell(tag, at, text)).collect()
         };
         let titles: Vec<String> = self.columns.iter().map(|title| one_line(title)).collect();
         let mut text = format!(
-            "<div class=\"scroll\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
+            "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"table\"><table>\n<thead><tr>{}</tr></thead>\n<tbody>\n",
             row("th", &mut titles.iter().map(String::as_str))
         );
         for (index, cells) in self.rows.iter().enumerate() {
@@ -222,6 +227,48 @@ pub(super) fn interval(ends: Option<[f64; 2]>) -> String {
     match ends {
         Some([low, high]) if low.is_finite() && high.is_finite() => format!("{low:.3} to {high:.3}"),
         _ => "-".into(),
+    }
+}
+
+/// A share in per cent with its interval: `56.3 (51.0 to 61.2)`.
+pub(super) fn percent_estimate(estimate: Estimate) -> String {
+    let interval = estimate.interval.map(|ends| ends.map(|end| percent(Some(end))));
+    match interval {
+        Some([low, high]) => format!("{} ({low} to {high})", percent(estimate.value)),
+        None => percent(estimate.value),
+    }
+}
+
+/// Three decimals with the interval.
+pub(super) fn figure_estimate(estimate: Estimate) -> String {
+    match estimate.interval {
+        Some([low, high]) => format!("{} ({low:.3} to {high:.3})", figure(estimate.value)),
+        None => figure(estimate.value),
+    }
+}
+
+/// Money: no decimals from 1000 on, thousands apart.
+pub(super) fn money(amount: f64) -> String {
+    match amount.abs() {
+        size if !size.is_finite() => "-".into(),
+        size if size < 1000.0 => format!("{amount:.2}"),
+        size => format!("{}{}", if amount < 0.0 { "-" } else { "" }, count(size.min(1e15).round() as usize)),
+    }
+}
+
+pub(super) fn money_estimate(estimate: Estimate) -> String {
+    let value = estimate.value.map_or("-".into(), money);
+    match estimate.interval {
+        Some([low, high]) => format!("{value} ({} to {})", money(low), money(high)),
+        None => value,
+    }
+}
+
+/// A p-value: three decimals, or that it is below them.
+pub(super) fn p_value(p: Option<f64>) -> String {
+    match p {
+        Some(p) if p < 0.001 => "< 0.001".into(),
+        p => decimals(p, 3),
     }
 }
 

@@ -8,8 +8,8 @@
 
 use serde::Serialize;
 
-use super::table::{Table, percent};
-use super::{RunReport, protocols, to_json};
+use super::table::{Block, Section, Table, percent};
+use super::{RunReport, cells, protocols, to_json};
 use crate::training::error::{Error, Result};
 use crate::training::evaluate::{Leaderboard, LeaderboardRow};
 
@@ -120,6 +120,23 @@ pub(super) fn table(report: &RunReport, protocol: &str) -> Table {
         }
     }
     table
+}
+
+/// Section 2: Table I beside the paper's, Figure 3, and all cells.
+pub(super) fn section(report: &RunReport) -> Section {
+    let mut blocks = Vec::new();
+    for protocol in protocols(&report.leaderboard) {
+        blocks.push(Block::Heading(format!("Protocol {protocol}")));
+        blocks.push(Block::Table(table(report, protocol)));
+    }
+    blocks.push(Block::Text(format!(
+        "Labels at 0.5 on the test rows. The paper's numbers: {SOURCE}. They were measured on IEEE-CIS data, random split."
+    )));
+    blocks.push(Block::Heading("Figure 3 of the paper".into()));
+    blocks.extend(["fig3a", "fig3b", "fig3c", "fig3d", "fig3e", "fig3f"].map(Block::Plot));
+    blocks.push(Block::Heading("All cells".into()));
+    blocks.extend(cells::cells(report));
+    Section { id: "table1", title: "Table I, with the paper's numbers beside it".into(), blocks }
 }
 
 /// `table1.csv`: shares, empty where undefined or not in the paper.

@@ -1,30 +1,17 @@
 //! The report on a terminal: plain aligned text, no colour needed, nothing wider than `width` where names allow it.
 
 use super::RunReport;
-use super::calibration;
-use super::importance;
-use super::sections;
+use super::contents::sections;
 use super::table::{Block, Section, clean};
 
 /// The winner's rows begin with `>`. Ends with a line feed.
 pub fn terminal(report: &RunReport, width: usize) -> String {
     let width = width.max(40);
-    let sections = [
-        sections::headline(report),
-        sections::cells(report),
-        sections::table1(report),
-        sections::resampling(report),
-        importance::section(report),
-        sections::optimism(report),
-        calibration::section(report),
-        sections::operating_point(report),
-        sections::selection(report),
-    ];
-    let texts: Vec<String> = sections.iter().map(|section| section_text(section, width)).collect();
+    let texts: Vec<String> = sections(report).iter().map(|section| section_text(section, width)).collect();
     texts.join("\n")
 }
 
-fn section_text(section: &Section, width: usize) -> String {
+pub(super) fn section_text(section: &Section, width: usize) -> String {
     let title = clean(&section.title);
     let mut text = format!("{title}\n{}\n", "=".repeat(title.chars().count().min(width)));
     let mut after_table = false;
@@ -38,6 +25,7 @@ fn section_text(section: &Section, width: usize) -> String {
             Block::Text(paragraph) => wrap(paragraph, "", width),
             Block::List(items) => items.iter().map(|item| wrap(item, "* ", width)).collect(),
             Block::Table(table) => table.text(width),
+            Block::Plot(_) => String::new(),
         };
     }
     text
@@ -76,7 +64,12 @@ mod tests {
         }
         for said in [
             "All cells",
-            "What the model looks at",
+            "Why: what the model looks at",
+            "Honest validation",
+            "Statistics",
+            "Money",
+            "Subgroups",
+            "Data and provenance",
             "Table I",
             "fold 5",
             "final",

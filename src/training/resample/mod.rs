@@ -53,6 +53,17 @@ impl Resampled {
 /// Applies a case of the config.
 pub fn resample(case: &Case, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled> {
     estimate::refuse_if_too_long(case, shared.set)?;
+    let resampled = apply(case, shared, progress)?;
+    let has_both = |set: &TrainingSet| (1..set.n_entries()).contains(&set.n_positives());
+    if has_both(shared.set) && !has_both(&resampled.set) {
+        let message = "every row of a class was taken away: each is the nearest of a row of the other class";
+        return Err(Error::permanent(message)
+            .hint("the classes lie on each other: say `tomek_remove: majority`, or leave the case out with `--only`"));
+    }
+    Ok(resampled)
+}
+
+fn apply(case: &Case, shared: &mut Shared, progress: &dyn Progress) -> Result<Resampled> {
     match *case {
         Case::Raw => Ok(Resampled::of_originals(shared.set, shared.set.clone(), report(shared.set, shared.set))),
         Case::ClassWeights(weights) => ClassWeighting { weights }.resample(shared, progress),

@@ -19,7 +19,7 @@ struct Group {
 }
 
 /// The group of every row, from 0.
-pub(super) fn of_column(groups: &Packed) -> Vec<u32> {
+pub(in crate::training) fn of_column(groups: &Packed) -> Vec<u32> {
     let mut known: BTreeMap<u64, u32> = BTreeMap::new();
     let mut n_groups = 0;
     let mut of = Vec::with_capacity(groups.n_rows());

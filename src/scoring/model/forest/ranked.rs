@@ -1,28 +1,29 @@
 //! Scoring many rows: values become ranks once per block of rows, nodes shrink to 8 bytes.
 //!
 //! A row's rank of a feature is the number of edges below its value, so `x <= edge j` is `rank <= j`. Its code is 0 where
-//! the value is missing, else the rank plus one; a split compares `code - 0` or `code - 1` (wrapping) with a limit, and so
-//! sends missing values left or right without a test of its own. A leaf is a split that sends every code to itself.
-//! A block of rows in bytes and one tree fit the second-level cache; 8 rows descend side by side. Scores have the bits
-//! of single rows: the same leaves, summed in the same order.
+//! the value is missing, else the rank plus one ([`coder`]); a split compares `code - 0` or `code - 1` (wrapping) with a
+//! limit, and so sends missing values left or right without a test of its own. A leaf is a split that sends every code to
+//! itself. A block of rows goes down one tree after the other ([`walk`]). Scores have the bits of single rows: the same
+//! leaves, summed in the same order.
 //!
 //! The nodes are made when first needed and kept: 12 bytes a node more, for processes that score tables. Limits: at most
 //! 254 finite edges per feature (255 bins); forests with more, and few rows, are scored on their values.
 
 use std::sync::OnceLock;
 
-use super::{Forest, LANES, Node, Subset, contains, side_by_side};
+use super::{Forest, Node, Subset, contains};
 use crate::scoring::matrix::FeatureMatrix;
+pub(super) use coder::Coder;
+use walk::{MAX_BLOCK_ROWS, WORD, Walk};
 
-/// Finite edges per feature whose codes fit a byte.
-const MAX_RANKED_EDGES: usize = 254;
+mod coder;
+mod walk;
+
 /// Fewer rows are not worth making the nodes.
 const MIN_ROWS: usize = 512;
-/// Rows and bytes of codes that are scored together: many rows, so that each tree is fetched rarely.
-const MAX_BLOCK_ROWS: usize = 4096;
+/// Bytes of codes that are scored together.
 const MAX_BLOCK_BYTES: usize = 4 << 20;
-/// Rows and features that are coded together: their values share cache lines.
-const CODED_ROWS: usize = 64;
+/// Features that are coded together: their values share cache lines.
 const CODED_FEATURES: usize = 16;
 
 /// Made at most once; not part of what a forest is.
@@ -82,7 +83,7 @@ impl Ranked {
             features.filter(|&(feature, _)| is_used[feature]).map(|(feature, edges)| Coder::of(feature, edges));
         let coders = coders.collect::<Option<Vec<Coder>>>()?;
         let mut n_finite = vec![0; forest.n_features];
-        coders.iter().for_each(|coder| n_finite[coder.feature] = coder.n_edges);
+        coders.iter().for_each(|coder| n_finite[coder.feature] = coder.n_edges());
         let mut subsets = Vec::new();
         let mut ranked = |(at, node): (usize, &Node)| -> RankedNode {
             let (left, limit, less) = match node {
@@ -108,56 +109,65 @@ impl Ranked {
     /// The sums of the leaf values of all rows, in order.
     pub(super) fn score(&self, matrix: &FeatureMatrix) -> Vec<f64> {
         let width = matrix.n_features();
-        let block_rows = (MAX_BLOCK_BYTES / width).clamp(CODED_ROWS, MAX_BLOCK_ROWS);
+        let most = (MAX_BLOCK_BYTES / width / WORD * WORD).clamp(WORD, MAX_BLOCK_ROWS);
+        let mut codes = Codes::of(most.min(matrix.n_rows().next_multiple_of(WORD)), width);
         let mut sums = vec![0.0; matrix.n_rows()];
-        let mut codes = vec![0; block_rows.min(matrix.n_rows()) * width];
-        for (block, sums) in matrix.values().chunks(block_rows * width).zip(sums.chunks_mut(block_rows)) {
-            let codes = &mut codes[..block.len()];
-            for (block, codes) in block.chunks(CODED_ROWS * width).zip(codes.chunks_mut(CODED_ROWS * width)) {
-                self.coders.chunks(CODED_FEATURES).flatten().for_each(|coder| coder.code(block, codes, width));
-            }
-            let rows: Vec<&[u8]> = codes.chunks_exact(width).collect();
+        let mut walk = Walk::default();
+        for (block, sums) in matrix.values().chunks(most * width).zip(sums.chunks_mut(most)) {
+            codes.fill(&self.coders, block);
             match self.subsets.is_empty() {
-                true => self.add_leaf_values::<false>(&rows, sums),
-                false => self.add_leaf_values::<true>(&rows, sums),
+                true => self.roots.iter().for_each(|&root| walk.down::<false>(self, root, &codes, sums)),
+                false => self.roots.iter().for_each(|&root| walk.down::<true>(self, root, &codes, sums)),
             }
         }
         sums
     }
 
-    fn add_leaf_values<const HAS_SUBSETS: bool>(&self, rows: &[&[u8]], sums: &mut [f64]) {
-        for &root in &self.roots {
-            for (rows, sums) in rows.chunks(LANES).zip(sums.chunks_mut(LANES)) {
-                let leaves = self.descend::<HAS_SUBSETS>(root, &side_by_side(rows));
-                for (sum, leaf) in sums.iter_mut().zip(leaves) {
-                    *sum += f64::from(self.values[leaf as usize]);
-                }
+    /// Where a code goes from a node; a leaf keeps it.
+    #[inline(always)]
+    fn next<const HAS_SUBSETS: bool>(&self, node: RankedNode, code: u8) -> u32 {
+        if HAS_SUBSETS && node as u8 == SUBSET_SPLIT {
+            let subset = &self.subsets[(node >> 32) as usize];
+            return subset.left + u32::from(!contains(&subset.left_codes, usize::from(code)));
+        }
+        (node >> 32) as u32 + u32::from(code.wrapping_sub(node as u8) > (node >> 8) as u8)
+    }
+}
+
+/// The codes of a block of rows, twice: nodes of many rows read columns, nodes of few rows read rows.
+struct Codes {
+    width: usize,
+    n_rows: usize,
+    by_column: Vec<u8>,
+    by_row: Vec<u8>,
+}
+
+impl Codes {
+    fn of(n_rows: usize, width: usize) -> Codes {
+        Codes { width, n_rows, by_column: vec![0; n_rows * width], by_row: vec![0; n_rows * width] }
+    }
+
+    fn fill(&mut self, coders: &[Coder], block: &[f32]) {
+        let width = self.width;
+        let words = block.chunks(WORD * width).zip(self.by_row.chunks_mut(WORD * width));
+        for (word, (rows, by_row)) in words.enumerate() {
+            for coder in coders.chunks(CODED_FEATURES).flatten() {
+                let mut values = [f32::NAN; WORD];
+                values.iter_mut().zip(rows.chunks_exact(width)).for_each(|(x, row)| *x = row[coder.feature]);
+                let codes = coder.code(&values);
+                let column = &mut self.by_column[coder.feature * self.n_rows..][..self.n_rows];
+                column[word * WORD..][..WORD].copy_from_slice(&codes);
+                by_row.chunks_exact_mut(width).zip(codes).for_each(|(row, code)| row[coder.feature] = code);
             }
         }
     }
 
-    /// The leaves that rows of codes reach from a root, side by side.
-    #[inline(always)]
-    fn descend<const HAS_SUBSETS: bool>(&self, root: u32, rows: &[&[u8]; LANES]) -> [u32; LANES] {
-        let mut at = [root; LANES];
-        loop {
-            let mut moved = 0;
-            for (at, row) in at.iter_mut().zip(rows) {
-                let node = self.nodes[*at as usize];
-                let code = row[(node >> 16) as usize & 0xffff];
-                let next = if HAS_SUBSETS && node as u8 == SUBSET_SPLIT {
-                    let subset = &self.subsets[(node >> 32) as usize];
-                    subset.left + u32::from(!contains(&subset.left_codes, usize::from(code)))
-                } else {
-                    (node >> 32) as u32 + u32::from(code.wrapping_sub(node as u8) > (node >> 8) as u8)
-                };
-                moved |= next ^ *at;
-                *at = next;
-            }
-            if moved == 0 {
-                return at;
-            }
-        }
+    fn column(&self, feature: usize) -> &[[u8; WORD]] {
+        self.by_column[feature * self.n_rows..][..self.n_rows].as_chunks().0
+    }
+
+    fn row(&self, row: u16) -> &[u8] {
+        &self.by_row[usize::from(row) * self.width..][..self.width]
     }
 }
 
@@ -169,78 +179,4 @@ fn codes(bins: &Subset, missing: bool) -> Subset {
         (*word, carry) = (*word << 1 | carry, *word >> 63);
     }
     codes
-}
-
-const BUCKETS: usize = 256;
-
-/// The codes of one feature. Edges are found from a grid of equal steps between the first and the last: its function
-/// never falls as x rises, so edges in lower buckets are below x, and a short search among those of its own remains.
-#[derive(Debug, Clone)]
-pub(super) struct Coder {
-    feature: usize,
-    n_edges: u8,
-    low: f32,
-    scale: f32,
-    /// Edges in lower buckets.
-    below: Box<[u8; BUCKETS]>,
-    /// The finite edges, then infinities.
-    edges: Box<[f32; 512]>,
-    /// Steps of the search: at most `2^n_steps - 1` edges share a bucket.
-    n_steps: u32,
-}
-
-impl Coder {
-    pub(super) fn of(feature: usize, edges: &[f32]) -> Option<Coder> {
-        let edges = &edges[..edges.partition_point(|edge| *edge < f32::INFINITY)];
-        let (low, high) = (edges.first().copied().unwrap_or(0.0), edges.last().copied().unwrap_or(0.0));
-        let scale = if high > low { (BUCKETS - 1) as f32 / (high - low) } else { 0.0 };
-        let mut coder = Coder {
-            feature,
-            n_edges: u8::try_from(edges.len()).ok().filter(|&n| usize::from(n) <= MAX_RANKED_EDGES)?,
-            low,
-            scale,
-            below: Box::new([0; BUCKETS]),
-            edges: Box::new([f32::INFINITY; 512]),
-            n_steps: 0,
-        };
-        coder.edges[..edges.len()].copy_from_slice(edges);
-        let mut in_bucket = [0u32; BUCKETS];
-        edges.iter().for_each(|&edge| in_bucket[coder.bucket(edge)] += 1);
-        let mut n_below = 0;
-        for (below, n) in coder.below.iter_mut().zip(in_bucket) {
-            *below = n_below as u8;
-            n_below += n;
-            coder.n_steps = coder.n_steps.max(u32::BITS - n.leading_zeros());
-        }
-        Some(coder)
-    }
-
-    #[inline(always)]
-    fn bucket(&self, x: f32) -> usize {
-        // A product that is no number (NaN) ends in bucket 0.
-        ((x - self.low) * self.scale).max(0.0).min((BUCKETS - 1) as f32) as usize % BUCKETS
-    }
-
-    /// Codes this feature of some rows of `width` values.
-    pub(super) fn code(&self, rows: &[f32], codes: &mut [u8], width: usize) {
-        match self.n_steps {
-            0 | 1 => self.code_in_steps::<1>(rows, codes, width),
-            2 => self.code_in_steps::<2>(rows, codes, width),
-            3 => self.code_in_steps::<3>(rows, codes, width),
-            4 => self.code_in_steps::<4>(rows, codes, width),
-            _ => self.code_in_steps::<8>(rows, codes, width),
-        }
-    }
-
-    #[inline(never)]
-    fn code_in_steps<const STEPS: u32>(&self, rows: &[f32], codes: &mut [u8], width: usize) {
-        for (row, codes) in rows.chunks_exact(width).zip(codes.chunks_exact_mut(width)) {
-            let x = row[self.feature];
-            let mut rank = usize::from(self.below[self.bucket(x)]);
-            for step in (0..STEPS).rev().map(|step| 1 << step) {
-                rank += if self.edges[(rank + step - 1) % 512] < x { step } else { 0 };
-            }
-            codes[self.feature] = if x.is_nan() { 0 } else { rank as u8 + 1 };
-        }
-    }
 }

@@ -479,9 +479,10 @@ fn coded_values_are_ranks() {
             let mut values: Vec<f32> = edges.iter().copied().flat_map(near).collect();
             values.extend([f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.0, -0.0]);
             values.extend((0..200).map(|_| f32::from_bits(draws.below(1 << 32) as u32)));
-            let mut codes = vec![9; values.len()];
-            ranked::Coder::of(0, &edges).unwrap().code(&values, &mut codes, 1);
-            for (&x, &code) in values.iter().zip(&codes) {
+            values.resize(values.len().next_multiple_of(64), f32::NAN);
+            let coder = ranked::Coder::of(0, &edges).unwrap();
+            let codes = values.as_chunks().0.iter().flat_map(|values| coder.code(values));
+            for (&x, code) in values.iter().zip(codes) {
                 let expected = if x.is_nan() { 0 } else { edges.partition_point(|edge| *edge < x) + 1 };
                 assert_eq!(usize::from(code), expected, "family {at}, {n_edges} edges, {x:e}");
             }

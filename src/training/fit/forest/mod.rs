@@ -15,6 +15,7 @@ mod cuts;
 mod dense;
 mod drawn;
 mod few;
+mod freeze;
 mod gain;
 mod grow;
 mod histogram;
@@ -28,10 +29,14 @@ mod split;
 mod tally;
 mod turn;
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use crate::scoring::model::forest::{Forest, ForestBuilder};
+use crate::scoring::model::forest::Forest;
 use crate::training::config::ForestConfig;
 use crate::training::error::{Error, Result};
 use crate::training::progress::{Progress, Unit};
@@ -39,8 +44,8 @@ use crate::training::rows::TrainingSet;
 use crate::training::seed::Seed;
 
 pub use bins::BinnedMatrix;
-use bins::MISSING;
-use grow::{GrownCut, GrownNode, GrownTree, TreeGrower};
+use freeze::Freezing;
+use grow::{GrownTree, TreeGrower};
 use samples::{Counted, Sample, Samples, Sum, Weighted};
 
 /// How a column's threshold is found: the best one (random forest), or one drawn (extra trees).
@@ -121,31 +126,68 @@ fn grow_as<S: Sample>(
     seed: Seed,
     progress: &dyn Progress,
 ) -> Result<Grown> {
-    let trees = grow_trees::<S>(config, kind, binned, set, class_weights, seed, progress)?;
-    let impurity_importance = importance(&trees, binned.n_features());
+    let n_features = binned.n_features();
     let asked = config.oob_score && config.bootstrap;
+    let mut freezing = Freezing::new(binned, class_weights)?;
+    let (mut shares, mut kept) = (vec![0.0; n_features], Vec::new());
+    in_order(config.trees, tree_grower::<S>(config, kind, binned, set, class_weights, seed, progress), |tree| {
+        add_shares(&tree, &mut shares);
+        freezing.add(&tree)?;
+        if asked {
+            kept.push(tree);
+        }
+        Ok(())
+    })?;
     let out_of_bag =
-        if asked { out_of_bag::scores(config, binned, set, class_weights, seed, &trees) } else { Vec::new() };
-    Ok(Grown { forest: freeze(binned, class_weights, trees)?, impurity_importance, out_of_bag })
+        if asked { out_of_bag::scores(config, binned, set, class_weights, seed, &kept) } else { Vec::new() };
+    Ok(Grown { forest: freezing.forest()?, impurity_importance: importance(&shares), out_of_bag })
 }
 
-fn grow_trees<S: Sample>(
-    config: &ForestConfig,
+/// Grows tree by number.
+fn tree_grower<'a, S: Sample>(
+    config: &'a ForestConfig,
     kind: SplitKind,
-    binned: &BinnedMatrix,
-    set: &TrainingSet,
+    binned: &'a BinnedMatrix,
+    set: &'a TrainingSet,
     class_weights: [f64; 2],
     seed: Seed,
-    progress: &dyn Progress,
-) -> Result<Vec<GrownTree<S::Sum>>> {
-    let grow_one = |tree: usize| {
+    progress: &'a dyn Progress,
+) -> impl Fn(usize) -> Result<GrownTree<S::Sum>> + Sync + 'a {
+    move |tree| {
         let mut rng = tree_rng(seed, tree);
         let samples = Samples::<S>::of(set, config.bootstrap.then_some((n_draws(config, set), &mut rng)));
         let tree = TreeGrower::new(config, kind, binned, class_weights, rng, progress).grow(samples)?;
         progress.advance(Unit::Trees, 1);
         Ok(tree)
+    }
+}
+
+/// Makes `n` things on all threads and hands each on in its turn, as soon as those before it are done: what waits is
+/// little, for threads take the next number, not a share of all numbers.
+fn in_order<T: Send>(
+    n: usize,
+    make: impl Fn(usize) -> Result<T> + Sync,
+    each: impl FnMut(T) -> Result<()> + Send,
+) -> Result<()> {
+    let next = AtomicUsize::new(0);
+    let turn = Mutex::new((0, BTreeMap::new(), each));
+    let work = |_| {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= n {
+                return Ok(());
+            }
+            let made = make(number)?;
+            let mut turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+            let (due, waiting, each) = &mut *turn;
+            waiting.insert(number, made);
+            while let Some(made) = waiting.remove(due) {
+                *due += 1;
+                each(made)?;
+            }
+        }
     };
-    (0..config.trees).into_par_iter().map(grow_one).collect()
+    (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).try_for_each(work)
 }
 
 /// A tree's own generator; its first numbers are the tree's draws.
@@ -158,43 +200,18 @@ fn n_draws(config: &ForestConfig, set: &TrainingSet) -> usize {
     config.max_samples.map_or(set.n_entries(), |most| most.of(set.n_entries()))
 }
 
-/// The mean over trees of each feature's share of a tree's decrease in impurity.
-fn importance<T>(trees: &[GrownTree<T>], n_features: usize) -> Vec<f64> {
-    let mut importance = vec![0.0; n_features];
-    for tree in trees {
-        let whole: f64 = tree.decrease.iter().sum();
-        for (share, decrease) in importance.iter_mut().zip(&tree.decrease) {
-            *share += if whole > 0.0 { decrease / whole } else { 0.0 };
-        }
+/// Adds each feature's share of a tree's decrease in impurity.
+fn add_shares<T>(tree: &GrownTree<T>, shares: &mut [f64]) {
+    let whole: f64 = tree.decrease.iter().sum();
+    for (share, decrease) in shares.iter_mut().zip(&tree.decrease) {
+        *share += if whole > 0.0 { decrease / whole } else { 0.0 };
     }
-    let whole: f64 = importance.iter().sum();
-    importance.iter().map(|share| if whole > 0.0 { share / whole } else { 0.0 }).collect()
 }
 
-fn freeze<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], trees: Vec<GrownTree<T>>) -> Result<Forest> {
-    let mut builder = ForestBuilder::new(binned.n_features())?.with_class_weights(class_weights);
-    for tree in trees {
-        builder.begin_tree()?;
-        for node in tree.nodes {
-            match node {
-                GrownNode::Split { feature, cut, missing_left } => {
-                    let edges = &binned.bins(feature as usize).edges;
-                    let feature = feature as usize;
-                    match cut {
-                        GrownCut::AtMost(last) if last == MISSING - 1 => {
-                            builder.split(feature, f32::INFINITY, missing_left)?;
-                        }
-                        GrownCut::AtMost(last) => builder.split(feature, edges[usize::from(last)], missing_left)?,
-                        GrownCut::Among(subset) => {
-                            builder.split_subset(feature, edges, tree.subsets[subset as usize], missing_left)?;
-                        }
-                    }
-                }
-                GrownNode::Leaf(sum) => sum.add_leaf(&mut builder)?,
-            }
-        }
-    }
-    Ok(builder.build()?)
+/// The mean over trees, from the sums over them.
+fn importance(shares: &[f64]) -> Vec<f64> {
+    let whole: f64 = shares.iter().sum();
+    shares.iter().map(|share| if whole > 0.0 { share / whole } else { 0.0 }).collect()
 }
 
 /// The weighted frequency of positives, as the frozen forest has it.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::grow::{GrownCut, GrownNode};
 use super::samples::{Sum, below, unit};
 use super::*;
 use crate::scoring::matrix::FeatureMatrix;
@@ -49,17 +50,23 @@ fn plain<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], tree: GrownTree
     tree.nodes.iter().map(node).collect()
 }
 
+fn trees<S: Sample>(
+    config: &ForestConfig,
+    kind: SplitKind,
+    binned: &BinnedMatrix,
+    set: &TrainingSet,
+    class_weights: [f64; 2],
+    seed: Seed,
+) -> Vec<GrownTree<S::Sum>> {
+    let grow = tree_grower::<S>(config, kind, binned, set, class_weights, seed, &Silent);
+    (0..config.trees).map(|tree| grow(tree).unwrap()).collect()
+}
+
 fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) -> Vec<Node> {
     let (binned, seed) = (set.binned(config.bins).unwrap(), Seed::new(seed));
     match class_weights(set) {
-        Some(weights) => {
-            let grown = grow_trees::<Counted>(config, kind, &binned, set, weights, seed, &Silent);
-            plain(&binned, weights, grown.unwrap().remove(0))
-        }
-        None => {
-            let grown = grow_trees::<Weighted>(config, kind, &binned, set, [1.0; 2], seed, &Silent);
-            plain(&binned, [1.0; 2], grown.unwrap().remove(0))
-        }
+        Some(weights) => plain(&binned, weights, trees::<Counted>(config, kind, &binned, set, weights, seed).remove(0)),
+        None => plain(&binned, [1.0; 2], trees::<Weighted>(config, kind, &binned, set, [1.0; 2], seed).remove(0)),
     }
 }
 
@@ -404,8 +411,8 @@ fn copied_rows_grow_the_tree_that_far_rows_grow() {
 /// vectors, bits and filters. `repeat` entries per row at most.
 fn assert_plain(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, weights: [f64; 2], what: &str) {
     let binned = set.binned(config.bins).unwrap();
-    let fast = grow_trees::<Counted>(config, kind, &binned, set, weights, Seed::new(4), &Silent).unwrap();
-    let slow = grow_trees::<Weighted>(config, kind, &binned, set, [1.0; 2], Seed::new(4), &Silent).unwrap();
+    let fast = trees::<Counted>(config, kind, &binned, set, weights, Seed::new(4));
+    let slow = trees::<Weighted>(config, kind, &binned, set, [1.0; 2], Seed::new(4));
     for (fast, slow) in fast.into_iter().zip(slow) {
         assert!(fast.nodes.len() > 1, "{what}: nothing grew");
         let (fast, slow) = (plain(&binned, weights, fast), plain(&binned, [1.0; 2], slow));
@@ -526,13 +533,14 @@ fn out_of_bag_scores_are_those_of_trees_that_did_not_draw_the_row() {
     let grown = grow(&config, SplitKind::Best, &set, Seed::new(5), &Silent).unwrap();
     // Slowly: one forest per tree, and the rows its bootstrap left out.
     let binned = set.binned(config.bins).unwrap();
-    let trees =
-        grow_trees::<Counted>(&config, SplitKind::Best, &binned, &set, [1.0; 2], Seed::new(5), &Silent).unwrap();
+    let trees = trees::<Counted>(&config, SplitKind::Best, &binned, &set, [1.0; 2], Seed::new(5));
     let mut sums = vec![(0.0, 0); 400];
     for (at, tree) in trees.into_iter().enumerate() {
         let mut rng = tree_rng(Seed::new(5), at);
         let drawn: Vec<usize> = (0..400).map(|_| below(&mut rng, 400)).collect();
-        let scores = freeze(&binned, [1.0; 2], vec![tree]).unwrap().score(set.matrix());
+        let mut freezing = Freezing::new(&binned, [1.0; 2]).unwrap();
+        freezing.add(&tree).unwrap();
+        let scores = freezing.forest().unwrap().score(set.matrix());
         for row in (0..400).filter(|row| !drawn.contains(row)) {
             sums[row] = (sums[row].0 + f64::from(scores[row]), sums[row].1 + 1);
         }
@@ -557,4 +565,30 @@ fn importance_finds_the_columns_that_matter() {
         assert!(importance[1] > 0.5 && importance[4] > 0.05, "{importance:?}");
         assert!([0, 2, 3, 5].iter().all(|&noise| importance[noise] < importance[4]), "{importance:?}");
     }
+}
+
+#[test]
+fn what_is_made_is_handed_on_in_order_whoever_makes_it() {
+    for n_threads in [1, 3, 8] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(n_threads).build().unwrap();
+        let mut handed = Vec::new();
+        let slow_evens = |number: usize| {
+            std::thread::sleep(std::time::Duration::from_micros(if number.is_multiple_of(2) { 300 } else { 10 }));
+            Ok(number)
+        };
+        let each = |number| {
+            handed.push(number);
+            Ok(())
+        };
+        pool.install(|| in_order(50, slow_evens, each)).unwrap();
+        assert_eq!(handed, (0..50).collect::<Vec<_>>());
+    }
+    let failing = |number| if number == 7 { Err(Error::failed("seven")) } else { Ok(number) };
+    let mut n_handed = 0;
+    let each = |_| {
+        n_handed += 1;
+        Ok(())
+    };
+    assert!(in_order(50, failing, each).is_err());
+    assert!(n_handed <= 7, "nothing beyond what failed");
 }
