@@ -3,7 +3,7 @@
 //! In: the text of a value: one record, a batch (`{"records": [..]}`, `{"results": [..]}`, a bare array). Out: [`Input`],
 //! each record aligned with the schema or the reason why it is none. The rules are those of [`Record::from_json`] on the
 //! parsed map, last of equal keys included (a property test holds the two together); a wide record takes a third of its
-//! time. Keys mostly come in the order of the columns, so each is looked for first where the one before it was found.
+//! time. Keys mostly come in the order of the columns or of the alphabet, so each is looked for first after the one before.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,8 @@ pub enum Records {
 pub struct Names {
     schema: Schema,
     sorted: Vec<(String, usize)>,
+    /// Place of each column in `sorted`.
+    rank: Vec<usize>,
     known: KnownKeys,
     /// Whether a column has another spelling.
     has_spelling: Vec<bool>,
@@ -59,13 +61,20 @@ impl Names {
         let mut sorted: Vec<(String, usize)> =
             schema.columns.iter().enumerate().map(|(at, column)| (column.name.clone(), at)).collect();
         sorted.sort();
+        let mut rank = vec![0; sorted.len()];
+        sorted.iter().enumerate().for_each(|(place, (_, at))| rank[*at] = place);
         let has_spelling = schema.columns.iter().map(|column| other_spelling(&column.name).is_some()).collect();
-        Names { schema: schema.clone(), sorted, known: KnownKeys::of(schema), has_spelling }
+        Names { schema: schema.clone(), sorted, rank, known: KnownKeys::of(schema), has_spelling }
     }
 
-    fn position(&self, name: &str, guess: usize) -> Option<usize> {
-        if self.schema.columns.get(guess).is_some_and(|column| column.name == name) {
-            return Some(guess);
+    /// `next` is the place after that of the key before.
+    fn position(&self, name: &str, next: usize) -> Option<usize> {
+        if self.schema.columns.get(next).is_some_and(|column| column.name == name) {
+            return Some(next);
+        }
+        let in_order = next.checked_sub(1).and_then(|last| self.sorted.get(self.rank[last] + 1));
+        if let Some((_, at)) = in_order.filter(|(known, _)| known == name) {
+            return Some(*at);
         }
         let found = self.sorted.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()?;
         Some(self.sorted[found].1)

@@ -4,6 +4,8 @@
 //! Shapes: every column has `n_rows` cells. The dictionary of a categorical column is storage, not knowledge: label
 //! codes are learned from training rows alone.
 
+use std::collections::BTreeMap;
+
 use super::packed::Packed;
 use super::record::Value;
 use super::schema::{Column, ColumnKind};
@@ -60,6 +62,8 @@ pub struct Table {
     n_rows: usize,
     names: Vec<String>,
     cells: Vec<Cells>,
+    /// Of the first column of each name.
+    places: BTreeMap<String, usize>,
 }
 
 impl Table {
@@ -71,7 +75,9 @@ impl Table {
     /// Appends a column. A column of another length is a bug of the caller.
     pub fn push(&mut self, name: impl Into<String>, cells: Cells) {
         assert_eq!(cells.packed().n_rows(), self.n_rows, "every column of a table has one cell per row");
-        self.names.push(name.into());
+        let name = name.into();
+        self.places.entry(name.clone()).or_insert(self.cells.len());
+        self.names.push(name);
         self.cells.push(cells);
     }
 
@@ -93,7 +99,7 @@ impl Table {
     }
 
     pub fn column(&self, name: &str) -> Option<&Cells> {
-        self.names.iter().position(|known| known == name).map(|at| &self.cells[at])
+        self.places.get(name).map(|&at| &self.cells[at])
     }
 
     /// The schema columns of this table, in order.

@@ -4,7 +4,7 @@
 use super::cells::{PlannedCell, plan};
 use super::config::{Config, ModelConfig, NamedCase, TooFew};
 use super::error::{Error, Result};
-use super::fit::features::refuse_unique_groups;
+use super::fit::features::check_features;
 use super::fit::mlp::check_device;
 use super::mapped::Storage;
 use super::progress::Progress;
@@ -40,7 +40,11 @@ pub fn before_fitting(
     }
     check_memory(config, data, splits, progress)?;
     let parts: Vec<&TrainRows> = splits.iter().flat_map(|split| split.parts().map(|part| split.rows(part).0)).collect();
+<<<<<<< HEAD
+    check_features(&config.recipe(), &parts, storage)
+=======
     refuse_unique_groups(&config.recipe(), &parts, storage)
+>>>>>>> main
 }
 
 /// Devices that are there, and both classes on both sides of what early stopping sets aside.

@@ -10,7 +10,7 @@ use super::bins::ColumnBins;
 use super::drift::{Drift, drift};
 use super::gaps::{MissingGroup, missing_groups};
 use super::leaks::{Leaks, leaks};
-use super::{ColumnProfile, Eda, clusters, explore};
+use super::{ColumnProfile, Eda, ValueProfile, clusters, explore};
 use crate::scoring::preprocessor::{FrozenColumn, Numeric, Preprocessor, Scale, TextCase};
 use crate::scoring::table::{Cells, Table};
 use crate::training::error::Result;
@@ -30,7 +30,8 @@ pub struct Detail {
     pub leaks: Leaks,
 }
 
-/// Pearson's, of numeric columns, over at most 100,000 rows; missing cells count as the mean.
+/// Pearson's, of numeric columns (the 2,000 that tell most by themselves, if there are more), over at most 100,000 rows;
+/// missing cells count as the mean.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Correlations {
     pub rows: usize,
@@ -50,6 +51,7 @@ pub struct CorrelationMap {
 }
 
 const MOST_ROWS: usize = 100_000;
+const MOST_CORRELATED: usize = 2000;
 const MOST_PAIRS: usize = 40;
 const MOST_MAPPED: usize = 40;
 
@@ -68,8 +70,16 @@ pub fn detail(dataset: &Dataset) -> Result<Detail> {
 }
 
 fn correlations(dataset: &Dataset, profiles: &[ColumnProfile]) -> Result<Correlations> {
-    let numeric = dataset.table.columns().filter(|(_, cells)| matches!(cells, Cells::Numeric(_)));
-    let names: Vec<String> = numeric.map(|(name, _)| name.to_owned()).collect();
+    let mut numeric: Vec<(String, f64)> = profiles
+        .iter()
+        .filter(|profile| matches!(profile.values, ValueProfile::Numeric(_)))
+        .map(|profile| (profile.name.clone(), profile.auc.map_or(0.0, |auc| (auc - 0.5).abs())))
+        .collect();
+    if numeric.len() > MOST_CORRELATED {
+        numeric.sort_by(|a, b| b.1.total_cmp(&a.1));
+        numeric.truncate(MOST_CORRELATED);
+    }
+    let (names, telling): (Vec<String>, Vec<f64>) = numeric.into_iter().unzip();
     let column = |name: &String| {
         FrozenColumn::Numeric(Numeric { name: name.clone(), fill: None, scale: Scale::NONE, range: None })
     };
@@ -89,12 +99,8 @@ fn correlations(dataset: &Dataset, profiles: &[ColumnProfile]) -> Result<Correla
     let mut sized: Vec<(usize, usize, f64)> = pairs.map(|(a, b)| (a, b, gram.correlation(a, b))).collect();
     sized.sort_by(|a, b| b.2.abs().total_cmp(&a.2.abs()).then((a.0, a.1).cmp(&(b.0, b.1))));
     let largest = sized.iter().take(MOST_PAIRS).map(|&(a, b, r)| (names[a].clone(), names[b].clone(), r));
-    let telling = |name: &String| {
-        let profile = profiles.iter().find(|profile| profile.name == *name);
-        profile.and_then(|profile| profile.auc).map_or(0.0, |auc| (auc - 0.5).abs())
-    };
     Ok(Correlations {
-        map: map(&names, &names.iter().map(telling).collect::<Vec<_>>(), &gram),
+        map: map(&names, &telling, &gram),
         rows: rows.len(),
         pairs: sized.len(),
         pairs_above_95: sized.iter().filter(|(_, _, r)| r.abs() > 0.95).count(),

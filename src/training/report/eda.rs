@@ -12,6 +12,7 @@ use crate::training::explore::{ColumnBins, ColumnProfile, CorrelationMap, Detail
 const LONGEST: usize = 40;
 const MOST_DRIFTING: usize = 40;
 const MOST_GROUPS: usize = 60;
+const MOST_CARDS: usize = 1500;
 
 /// A level or a range as it may stand on the page.
 fn brief(text: &str) -> String {
@@ -244,9 +245,13 @@ fn heat_map(map: &CorrelationMap) -> String {
 }
 
 fn columns(detail: &Detail) -> String {
-    let mut body = text("Bars: rows in bins of about equal size or by level; line: rate of fraud along them.");
+    let (shown, all) = (detail.eda.columns.len().min(MOST_CARDS), detail.eda.columns.len());
+    let which =
+        if shown < all { format!(" The first {shown} of {all} columns; `eda.json` has all.") } else { String::new() };
+    let mut body =
+        text(&format!("Bars: rows in bins of about equal size or by level; line: rate of fraud along them.{which}"));
     body += "<div class=\"cards\">\n";
-    for (column, bins) in detail.eda.columns.iter().zip(&detail.bins) {
+    for (column, bins) in detail.eda.columns.iter().zip(&detail.bins).take(shown) {
         body += &card(column, bins, detail.eda.rows);
     }
     body + "</div>\n"

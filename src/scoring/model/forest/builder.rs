@@ -90,6 +90,12 @@ impl ForestBuilder {
         self
     }
 
+    /// Room for so many nodes at once: a forest that grows moves many times.
+    pub(super) fn with_room(mut self, n_nodes: usize) -> Self {
+        self.forest.nodes.reserve_exact(n_nodes);
+        self
+    }
+
     pub fn begin_tree(&mut self) -> Result<(), ScoringError> {
         self.end_tree()?;
         let root = self.reserve(1)?;
@@ -165,8 +171,7 @@ impl ForestBuilder {
         if !weights.iter().all(|weight| (0.0..=MAX_WEIGHT).contains(weight)) {
             return Err(damaged(&format!("has class weights {weights:?}: expected 0 to {MAX_WEIGHT:e}")));
         }
-        let value = frequency([f64::from(counts[0]) * weights[0], f64::from(counts[1]) * weights[1]]);
-        self.push_leaf(Leaves::Counts(weights.map(|weight| weight + 0.0)), counts, value)
+        self.push_leaf(Leaves::Counts(weights.map(|weight| weight + 0.0)), counts, 0.0)
     }
 
     /// Sums of the weights of negatives and of positives.
@@ -174,8 +179,7 @@ impl ForestBuilder {
         if !weights.iter().all(|weight| (0.0..f32::INFINITY).contains(weight)) {
             return Err(damaged(&format!("has a leaf of weights {weights:?}: expected finite ones of at least 0")));
         }
-        let value = frequency(weights.map(f64::from));
-        self.push_leaf(Leaves::Weights, weights.map(|weight| (weight + 0.0).to_bits()), value)
+        self.push_leaf(Leaves::Weights, weights.map(|weight| (weight + 0.0).to_bits()), 0.0)
     }
 
     /// The forest, if its trees are complete.
@@ -221,6 +225,7 @@ impl ForestBuilder {
         Ok(())
     }
 
+    /// Of all nodes, leaves included.
     fn settle_values(&mut self) {
         for tree in 0..self.forest.n_trees() {
             let sums = self.forest.class_sums(tree);
@@ -231,11 +236,13 @@ impl ForestBuilder {
         }
     }
 
+    #[inline]
     fn edges_of(&mut self, feature: usize) -> Result<&mut FeatureEdges, ScoringError> {
         let n_features = self.edges.len();
         self.edges.get_mut(feature).ok_or_else(|| damaged(&format!("splits on feature {feature} of {n_features}")))
     }
 
+    #[inline]
     fn push_split(&mut self, feature: usize, number: u8, cut: u32, flags: u32) -> Result<(), ScoringError> {
         let at = self.take_open()?;
         let left = self.reserve(2)?;
@@ -245,6 +252,7 @@ impl ForestBuilder {
         Ok(())
     }
 
+    #[inline]
     fn push_leaf(&mut self, sort: Leaves, [cut, left]: [u32; 2], value: f32) -> Result<(), ScoringError> {
         if *self.leaves.get_or_insert(sort) != sort {
             return Err(damaged("mixes leaves of different sorts"));
@@ -265,11 +273,13 @@ impl ForestBuilder {
         !self.open.is_empty()
     }
 
+    #[inline]
     fn take_open(&mut self) -> Result<u32, ScoringError> {
         self.open.pop().ok_or_else(|| damaged("has nodes outside a tree"))
     }
 
     /// Room for `n` nodes side by side.
+    #[inline]
     fn reserve(&mut self, n: usize) -> Result<u32, ScoringError> {
         let at = self.forest.nodes.len();
         let end = u32::try_from(at + n).map_err(|_| damaged("has more than 4 billion nodes"))?;

@@ -81,6 +81,8 @@ impl Forest {
         if let LeafColumn::Counts { class_weights, .. } = &leaves {
             builder = builder.with_class_weights(*class_weights);
         }
+        // No more than the bytes that were read can name.
+        builder = builder.with_room(n_splits + leaves.n_left().min(n_nodes - n_splits));
         let mut at = 0;
         for &n_nodes in &tree_nodes {
             builder.begin_tree()?;

@@ -210,9 +210,14 @@ impl<'t> Derived<'t> {
     }
 }
 
-/// Before anything is learned: keys by which every training row would be a group of its own, in any of these parts. Keys
-/// of which something must be learned first wait for the fit.
-pub fn refuse_unique_groups(recipe: &Recipe, parts: &[&TrainRows], storage: &Storage) -> Result<()> {
+/// Before anything is learned: texts where numbers are needed, and keys by which every training row would be a group of
+/// its own, in any of these parts. Keys of which something must be learned first wait for the fit.
+pub fn check_features(recipe: &Recipe, parts: &[&TrainRows], storage: &Storage) -> Result<()> {
+    if let Some(any) = parts.first() {
+        let columns = any.table().schema_columns();
+        let known: Vec<_> = columns.iter().map(|column| (column.name.as_str(), Some(column.kind))).collect();
+        order(recipe.features, &known, recipe.data.missing_columns)?;
+    }
     let groups = recipe.features.iter().filter_map(|feature| match &feature.make {
         Make::OfGroup { by, .. } => Some((feature, by)),
         Make::Plain(_) => None,

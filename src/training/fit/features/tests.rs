@@ -236,7 +236,7 @@ fn groups_that_never_come_back_are_refused_before_anything_is_fitted() {
     let config = DataConfig::of_target("y");
     let refused = |features: &[FeatureConfig], parts: &[&TrainRows]| {
         let recipe = Recipe { data: &config, features, preprocess: &PreprocessConfig::USUAL };
-        refuse_unique_groups(&recipe, parts, &IN_MEMORY).err().map(|error| error.message)
+        check_features(&recipe, parts, &IN_MEMORY).err().map(|error| error.message)
     };
     let count = |by: &[&str]| of_group("n", by, Figure::Count);
     let concat = |of: &[&str]| {
