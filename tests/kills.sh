@@ -23,7 +23,7 @@ importance: { permutation: true, rows: 500, repeats: 1 }
 begin() { rm -rf "$1"; mkdir "$1"; ln -s ../data "$1/data"; printf '%s' "$config" > "$1/c.yaml"; }
 train() { cd "$1" && exec "$fraudml" train --config c.yaml --quiet > /dev/null; }
 # All that must be equal: not times, threads and what the machine is. A file half-written would be told by its name.
-lasting() { (cd "$1" && find -L . -type f ! -name run.json ! -name timings.jsonl ! -path './data/*' -print0 | sort -z | xargs -0 sha256sum); }
+lasting() { (cd "$1" && find -L . -type f ! -name run.json ! -name timings.jsonl ! -name times.csv ! -path './data/*' -print0 | sort -z | xargs -0 sha256sum); }
 cells() { (cd "$1/experiments/cells" 2>/dev/null && stat --format '%n %i' -- */cell.json 2>/dev/null) || true; }
 
 begin undisturbed

@@ -83,7 +83,7 @@ impl Folder {
                 match path.is_dir() {
                     true => open.push(path),
                     // Times and the plan itself stand outside of what must be equal.
-                    false if name.starts_with("timings") || name == "run.json" || name == "plan.json" => {}
+                    false if name.starts_with("time") || name == "run.json" || name == "plan.json" => {}
                     false => {
                         let within = path.strip_prefix(self.path()).unwrap().display().to_string();
                         found.insert(within, fs::read(path).unwrap());
