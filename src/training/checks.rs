@@ -40,11 +40,7 @@ pub fn before_fitting(
     }
     check_memory(config, data, splits, progress)?;
     let parts: Vec<&TrainRows> = splits.iter().flat_map(|split| split.parts().map(|part| split.rows(part).0)).collect();
-<<<<<<< HEAD
     check_features(&config.recipe(), &parts, storage)
-=======
-    refuse_unique_groups(&config.recipe(), &parts, storage)
->>>>>>> main
 }
 
 /// Devices that are there, and both classes on both sides of what early stopping sets aside.
