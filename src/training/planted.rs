@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::config::Recipe;
 use super::error::Result;
+use super::mapped::Storage;
 use super::fit::preprocessor::{Fit, fit};
 use super::read::ReadData;
 use super::rows::{Dataset, HeldOutRows, TrainRows};
