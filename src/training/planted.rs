@@ -10,8 +10,8 @@ use serde::Serialize;
 
 use super::config::Recipe;
 use super::error::Result;
-use super::mapped::Storage;
 use super::fit::preprocessor::{Fit, fit};
+use super::mapped::Storage;
 use super::read::ReadData;
 use super::rows::{Dataset, HeldOutRows, TrainRows};
 use super::seed::Seed;
