@@ -375,7 +375,9 @@ fn every_policy_of_the_config_is_frozen() {
         let manifest = json(&fs::read_to_string(bundle.join("manifest.json")).unwrap());
         let name = policy.split('=').next().unwrap();
         assert!(manifest["policy"][name].is_number() || manifest["policy"][name].is_object(), "{}", manifest["policy"]);
-        assert_eq!(manifest["threshold"], trained["operating_point"]["threshold"]);
+        // One is written as f32, the other as the f64 of the same number.
+        let [frozen, told] = [&manifest["threshold"], &trained["operating_point"]["threshold"]];
+        assert_eq!(frozen.as_f64().unwrap() as f32, told.as_f64().unwrap() as f32);
         let point = &trained["operating_point"]["out_of_fold"];
         match name {
             "min_precision" => assert!(point["precision"].as_f64().unwrap() >= 0.6, "{point}"),

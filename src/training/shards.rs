@@ -94,8 +94,9 @@ impl PlanFile {
         let (version, code) = (env!("CARGO_PKG_VERSION"), env!("FRAUDML_CODE"));
         if plan.format != 1 || plan.version != version || plan.code != code {
             return Err(Error::permanent(format!(
-                "`{}` was made by another fraudml: expected version {version}, code {code}, found version {}, code {}",
+                "`{}` was made by another fraudml: expected format 1, version {version}, code {code}, found format {}, version {}, code {}",
                 path.display(),
+                plan.format,
                 plan.version,
                 plan.code
             ))
