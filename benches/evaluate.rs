@@ -4,6 +4,7 @@
 //! `.. -- coverage [DATA_SETS]`: simulated data sets with 30 to 1,000 frauds, and how often the interval of each figure
 //! holds its true value (that of the same scores over millions of rows). Printed as a table; nothing is asserted.
 //! `.. -- metrics FILE`: figures of rows that `benches/peers/metrics.py` compares with scikit-learn's.
+#![expect(clippy::disallowed_macros, reason = "a bench prints")]
 
 use std::time::Instant;
 
@@ -15,6 +16,9 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 const DAYS: u32 = 30;
+
+/// Of each headline figure and of DeLong's AUC whether the interval holds the truth.
+type Covered = ([bool; HEADLINE.len()], bool);
 
 /// Frauds and others with scores around 1 and 0; a third of the frauds, by chance, looks like the others. Rows are dealt over days.
 fn rows(n_positives: usize, n_negatives: usize, seed: Seed) -> (Vec<u8>, Vec<f32>, RowFacts) {
@@ -102,7 +106,7 @@ fn coverage(data_sets: usize) {
                 (covered, delong.is_some_and(|[low, high]| low <= truth[1] && truth[1] <= high))
             })
             .collect();
-        let share = |of: &dyn Fn(&([bool; HEADLINE.len()], bool)) -> bool| {
+        let share = |of: &dyn Fn(&Covered) -> bool| {
             100.0 * covered.iter().filter(|covered| of(covered)).count() as f64 / data_sets as f64
         };
         let shares: Vec<String> = (0..HEADLINE.len())

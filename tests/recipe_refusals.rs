@@ -46,8 +46,11 @@ fn train(folder: &Path, config: &str) -> String {
     format!("exit code {code}\n{}", String::from_utf8_lossy(&output.stderr))
 }
 
+/// What is wrong, and what writes it and tells the answer.
+type Case<'a> = (&'a str, &'a dyn Fn(&Path) -> String);
+
 /// Cases one below the other, each in a folder of its own.
-fn told(cases: &[(&str, &dyn Fn(&Path) -> String)]) -> String {
+fn told(cases: &[Case]) -> String {
     let mut told = String::new();
     for (name, case) in cases {
         let folder = tempfile::tempdir().unwrap();

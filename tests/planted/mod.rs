@@ -19,7 +19,7 @@ pub fn rows() -> Vec<String> {
         let fraud = u8::from(at % 7 == 3);
         let amount = 20.0 + 50.0 * draw() + 30.0 * f64::from(fraud);
         let card = format!("{}-{}", brands[(4.0 * draw()) as usize], (10.0 * draw()) as usize);
-        let hour = if at % 11 == 0 { String::new() } else { format!("{:.3}", 24.0 * draw()) };
+        let hour = if at.is_multiple_of(11) { String::new() } else { format!("{:.3}", 24.0 * draw()) };
         format!("{at},{fraud},{},{amount:.9},{hour},{card}", at * 60)
     };
     (0..600).map(row).collect()

@@ -28,6 +28,9 @@ pub struct Winner<'a> {
     pub bootstrap: &'a Bootstrap,
 }
 
+/// Whether a rule alarms at a row.
+type Alarms<'a> = Box<dyn Fn(usize) -> bool + 'a>;
+
 impl Winner<'_> {
     fn alert(&self, row: usize) -> bool {
         self.test.scores()[row] >= self.threshold
@@ -102,7 +105,7 @@ impl Winner<'_> {
         let of_folds = oof.facts().money().map_err(|reason| format!("out of fold {reason}"))?;
         let fixed = priced(oof.labels(), oof.scores(), of_folds, costs).ok_or("no row has an out-of-fold score")?;
         let fixed = cheapest(&fixed).map_or(f32::INFINITY, |best| best.threshold);
-        let rules: [(&str, Option<f32>, Box<dyn Fn(usize) -> bool>); 4] = [
+        let rules: [(&str, Option<f32>, Alarms); 4] = [
             ("no alerts", None, Box::new(|_| false)),
             ("the chosen threshold", Some(self.threshold), Box::new(|row| self.alert(row))),
             ("the cheapest threshold out of fold", Some(fixed), Box::new(move |row| scores[row] >= fixed)),
@@ -123,7 +126,7 @@ impl Winner<'_> {
             interval: interval(once[a] - once[b], draws.iter().map(|draw| draw[a] - draw[b])),
         };
         let fraud: f64 = labels.iter().zip(amounts).map(|(&label, &amount)| f64::from(label) * amount).sum();
-        let rule = |(at, (name, threshold, alerts)): (usize, &(&str, Option<f32>, Box<dyn Fn(usize) -> bool>))| {
+        let rule = |(at, (name, threshold, alerts)): (usize, &(&str, Option<f32>, Alarms))| {
             let caught: f64 =
                 (0..labels.len()).filter(|&row| labels[row] == 1 && alerts(row)).map(|row| amounts[row]).sum();
             PricedRule {

@@ -108,6 +108,7 @@ fn push_numbers(series: &Series, (column, tally): &mut (Parsed, Tally)) -> Polar
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a test may leave half a file behind")]
 mod tests {
     use polars::prelude::{Column, DataFrame, ParquetWriter};
 

@@ -235,7 +235,7 @@ fn assess(report: &mut RunReport) {
     let noise = |row: usize, salt: usize| ((row * 7919 + salt * 104_729) % 1009) as f32 / 1009.0;
     let labels: Vec<u8> = (0..600).map(|row| u8::from(row % 8 == 0)).collect();
     let scores = |salt: usize| -> Vec<f32> {
-        let told = |row: usize| if row % 8 == 0 && row % 3 > 0 { 0.4 } else { 0.0 };
+        let told = |row: usize| if row.is_multiple_of(8) && !row.is_multiple_of(3) { 0.4 } else { 0.0 };
         (0..600).map(|row| 0.6 * noise(row, salt) + told(row)).collect()
     };
     let facts = RowFacts {

@@ -31,9 +31,11 @@ fn spread<'a>(lines: impl Iterator<Item = &'a Line> + Clone, axis: usize) -> [f6
     range(lines.flat_map(|line| &line.points).map(move |point| point[axis]))
 }
 
+type Figure = fn(&ThresholdStep) -> f64;
+
 pub(super) fn thresholds(report: &RunReport, title: &str) -> Option<Drawing> {
     let sides = [(&report.assessment.thresholds, "out-of-fold"), (&report.assessment.thresholds_test, "test")];
-    let of = |figures: &[(&str, fn(&ThresholdStep) -> f64)]| -> Vec<Line> {
+    let of = |figures: &[(&str, Figure)]| -> Vec<Line> {
         let mut lines = Vec::new();
         for (index, (name, figure)) in figures.iter().enumerate() {
             for (steps, rows) in sides {
