@@ -450,6 +450,10 @@ fn help() {
       config     Start, check or show a config
       eda        Profile the data: types, missing values, balance, drift in time
       train      Train the grid of models and cases, select, freeze; continues what is unfinished
+      plan       List the cells of a config's grid with what each will take, for many machines to share
+      cell       Do a part of a planned grid; cells that are there are left alone
+      collect    Select, freeze and report once all cells of a planned grid are there
+      submit     Write what an engine needs to run a planned grid, and send it off with `--go`
       resample   Show what a case does to the training rows: writes them with their origin
       evaluate   Show the figures of a finished run; trains nothing
       threshold  Plan another operating point for a finished run and give it to its bundle; trains
@@ -466,12 +470,17 @@ fn help() {
       verify     Prove that what must be the same is the same
 
     Options:
-          --json         Answer with one JSON document on standard output
-          --quiet        Say nothing but results and errors
-          --no-progress  Draw no progress bars
-          --threads <N>  Worker threads [default: one per core]; results are the same for any number
-      -h, --help         Print help
-      -V, --version      Print version
+          --json              Answer with one JSON document on standard output
+          --quiet             Say nothing but results and errors
+          --no-progress       Draw no progress bars
+          --threads <N>       Worker threads [default: one per core]; results are the same for any
+                              number
+          --log <LEVEL>       Tell on standard error what is being done, from this level on; draws no
+                              progress bars [possible values: error, warn, info, debug, trace]
+          --log-format <HOW>  How lines of the log are written [default: text] [possible values: text,
+                              json]
+      -h, --help              Print help
+      -V, --version           Print version
     --- stderr
     "#);
 }

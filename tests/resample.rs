@@ -260,10 +260,10 @@ fn what_cannot_be_done_is_refused_before_the_work() {
     hint: folds are numbered as in the run's `splits`; without `--fold` the final fit's rows are meant
     "#);
     assert_snapshot!(folder.refused("smote", "c.yaml/rows.csv", &[]), @r#"
-    exit code 1
+    exit code 2
     --- stdout
     --- stderr
-    error: `c.yaml` can't be made: file exists
+    error: `c.yaml` can't be made: not a directory
     hint: check the folder's permissions and the free space, or choose another under `output`
     "#);
     let one = ["--protocol", "temporal", "--set", "split.protocols=[random]", "--set", "select.protocol=random"];
