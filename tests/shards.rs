@@ -149,6 +149,19 @@ fn killed_shards_and_shards_of_this_machine_give_them_too() {
     assert_same(&found, &expected);
 }
 
+/// What `--only` left out of the plan stays out: the baseline is in no file.
+#[test]
+fn a_narrowed_plan_is_collected_as_it_was_planned() {
+    let only = ["--only", "random-forest,raw"];
+    let whole = Folder::new();
+    whole.done(&[&["train", "--config", "c.yaml"][..], &only].concat());
+    let folder = Folder::new();
+    folder.done(&[&["plan", "--config", "c.yaml"][..], &only].concat());
+    folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
+    folder.done(&["collect", "--run", "tiny"]);
+    assert_same(&folder.bytes(), &whole.bytes());
+}
+
 #[test]
 fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
     let folder = Folder::planned();

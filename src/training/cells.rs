@@ -84,6 +84,21 @@ pub struct PlannedCell {
     pub key: String,
 }
 
+/// As a person calls it.
+impl std::fmt::Display for PlannedCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} {} {} {}", self.protocol, self.part, self.model, self.case)
+    }
+}
+
+impl PlannedCell {
+    /// The split and the part of it that the cell is fitted on.
+    pub fn place<'s>(&self, splits: &'s [Split]) -> Option<(&'s Split, Part)> {
+        let split = splits.iter().find(|split| split.protocol.as_str() == self.protocol)?;
+        Some((split, split.parts().find(|part| part.to_string() == self.part)?))
+    }
+}
+
 /// What one cell took; a line of `timings.jsonl`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Timing {
@@ -173,28 +188,28 @@ pub struct Grid<'a> {
 }
 
 impl Grid<'_> {
-    fn is_wanted(&self, key: &str) -> bool {
-        self.only.is_none_or(|only| only.contains(key))
-    }
-
     /// Does every wanted cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is
     /// prepared once for its cases, a case resampled once for its models.
     pub fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
         let Grid { config, data, store, storage, progress, .. } = *self;
-        let wanted = plan(config, data, self.splits).into_iter().filter(|cell| self.is_wanted(&cell.key));
+        let wanted = plan(config, data, self.splits)
+            .into_iter()
+            .filter(|cell| self.only.is_none_or(|only| only.contains(&cell.key)));
         let wanted: Vec<PlannedCell> = wanted.collect();
         wanted.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
-        let n_open = wanted.iter().filter(|cell| !store.has(&cell.key)).count();
-        if n_open < wanted.len() {
-            progress.say(&format!("{} of {} cells are finished already", wanted.len() - n_open, wanted.len()));
+        // The bytes of what is finished are hashed here, once.
+        let open: BTreeSet<&String> = wanted.iter().map(|cell| &cell.key).filter(|key| !store.has(key)).collect();
+        if open.len() < wanted.len() {
+            progress.say(&format!("{} of {} cells are finished already", wanted.len() - open.len(), wanted.len()));
         }
-        progress.begin(Unit::Cells, "cells", n_open as u64);
+        progress.begin(Unit::Cells, "cells", open.len() as u64);
         for split in self.splits {
             for part in split.parts() {
                 let of_grid = PartOfGrid { config, split, part, storage, progress };
                 let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
-                let is_open = |key: &str| self.is_wanted(key) && !store.has(key);
-                of_grid.fit(&|case, model| is_open(&key(case, model)), &mut |fit| {
+                // Somebody else may have made it meanwhile.
+                let is_open = |key: String| open.contains(&key) && !store.has(&key);
+                of_grid.fit(&|case, model| is_open(key(case, model)), &mut |fit| {
                     timings.push(publish(&of_grid, &data.dataset.ids, key(fit.case, fit.model), fit, store)?);
                     progress.advance(Unit::Cells, 1);
                     if let Some(Timing { key, cell, seconds, .. }) = timings.last() {

@@ -147,8 +147,7 @@ fn cell_bytes(cell: &PlannedCell, config: &Config, splits: &[Split]) -> f64 {
     const BYTES_PER_SCORE: f64 = 9.0;
     /// 2.5 of the node itself, 12 nodes for each row of the minority.
     const BYTES_PER_MINORITY_ROW: f64 = 30.0;
-    let Some(split) = splits.iter().find(|split| split.protocol.as_str() == cell.protocol) else { return 0.0 };
-    let part = split.parts().find(|part| part.to_string() == cell.part).unwrap_or(Part::Final);
+    let Some((split, part)) = cell.place(splits) else { return 0.0 };
     let (train, held_out) = split.rows(part);
     let model = config.models.iter().find(|model| model.name == cell.model).map(|model| &model.model);
     let model = match model {

@@ -47,11 +47,8 @@ fn finished(run: &Run, store: &CellStore) -> Result<Vec<PlannedCell>> {
     }
     let planned = run.cells()?;
     planned.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
-    let missing: Vec<String> = planned
-        .iter()
-        .filter(|cell| !store.has(&cell.key))
-        .map(|PlannedCell { protocol, model, case, part, .. }| format!("`{protocol} {part} {model} {case}`"))
-        .collect();
+    let missing: Vec<String> =
+        planned.iter().filter(|cell| !store.has(&cell.key)).map(|cell| format!("`{cell}`")).collect();
     if missing.is_empty() {
         return Ok(planned);
     }

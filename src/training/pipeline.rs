@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
-use super::cells::{Grid, plan};
+use super::cells::{Grid, PlannedCell, plan};
 use super::config::{Config, NamedModel, ThresholdPolicy};
 use super::error::{Error, Result};
 use super::evaluate::{Explaining, Permuting, PointEstimates, PointMetrics, explain, permutation_importance};
@@ -51,9 +51,9 @@ pub fn train_again(config: &Config, resolved: &str, run: &RunFile, progress: &dy
 }
 
 fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
-    let changed = run.inputs.iter().zip(&data.fingerprints).find(|(before, now)| before.sha256 != now.sha256);
-    let what = changed.map_or("the config is not the one it was".to_owned(), |(before, now)| {
-        format!("`{}` is not the file it was: expected SHA-256 {}, found {}", now.path, before.sha256, now.sha256)
+    let changed = data.changed_file(run.inputs.iter().map(|file| &file.sha256));
+    let what = changed.map_or("the config is not the one it was".to_owned(), |(now, before)| {
+        format!("`{}` is not the file it was: expected SHA-256 {before}, found {}", now.path, now.sha256)
     });
     Error::permanent(format!("run `{}` can't be trained again: {what}", run.run_id))
         .hint("bring back the files that `run.json` names, and run this in the folder where `train` ran")
@@ -66,23 +66,12 @@ fn train_on(
     progress: &dyn Progress,
 ) -> Result<Trained> {
     let mut clock = Clock::start();
-    let (store, _locks) = open_outputs(config)?;
-    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
-    let data = clock.verb("read", || read::read(&config.recipe(), &storage, progress))?;
-    check(&data)?;
-    let splits = clock.verb("split", || split_all(config, &data))?;
-    checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
-    let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
-    let mut run = Run::open(config, &data)?;
-    run.write("config.yaml", resolved.as_bytes())?;
+    let Begun { store, storage, data, splits, mut run, locks: _locks, .. } =
+        begin(config, resolved, check, &mut clock, progress)?;
     let eda = clock.verb("explore", || explore::explore(&data.dataset));
     write_atomic(&config.output.reports.join(&run.file.run_id).join("eda.json"), &to_json(&eda))?;
-    run.write_splits(&data, &splits)?;
-    row_facts::keep(&run, config, &data, &splits)?;
-    run.write_cells(&plan(config, &data, &splits))?;
     let mut timings = Vec::new();
-    let (data_read, cells) = (&data, &store);
-    let grid = Grid { config, data: data_read, splits: &splits, store: cells, storage: &storage, only: None, progress };
+    let grid = Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: None, progress };
     let fitted = clock.verb("fit", || grid.fit(&mut timings));
     clock.made_of(&timings);
     run.append_timings("timings.jsonl", &timings)?;
@@ -100,19 +89,45 @@ fn train_on(
     Ok(Trained { run, eda, report: outcome.report, bundle, reports })
 }
 
-/// What [`train`] does before the first fit, and the list of cells with what each will take, for many machines to share.
-pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
-    let (store, _locks) = open_outputs(config)?;
+/// A run before its first fit: all that can be known is checked and written.
+struct Begun {
+    store: CellStore,
+    storage: Storage,
+    data: read::ReadData,
+    splits: Vec<Split>,
+    run: Run,
+    cells: Vec<PlannedCell>,
+    /// Held as long as the run is worked on: to be bound by whoever takes this apart.
+    locks: Vec<Lock>,
+}
+
+fn begin(
+    config: &Config,
+    resolved: &str,
+    check: &dyn Fn(&read::ReadData) -> Result<()>,
+    clock: &mut Clock,
+    progress: &dyn Progress,
+) -> Result<Begun> {
+    let (store, mut locks) = open_outputs(config)?;
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
-    let data = read::read(&config.recipe(), &storage, progress)?;
-    let splits = split_all(config, &data)?;
+    let data = clock.verb("read", || read::read(&config.recipe(), &storage, progress))?;
+    check(&data)?;
+    let splits = clock.verb("split", || split_all(config, &data))?;
     checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
-    let _alone = lock_run(&config.output.experiments.join(run_id(config, &data)))?;
+    locks.push(lock_run(&config.output.experiments.join(run_id(config, &data)))?);
     let mut run = Run::open(config, &data)?;
     run.write("config.yaml", resolved.as_bytes())?;
     run.write_splits(&data, &splits)?;
+    row_facts::keep(&run, config, &data, &splits)?;
     let cells = plan(config, &data, &splits);
     run.write_cells(&cells)?;
+    Ok(Begun { store, storage, data, splits, run, cells, locks })
+}
+
+/// What [`train`] does before the first fit, and the list of cells with what each will take, for many machines to share.
+pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
+    let Begun { data, splits, run, cells, locks: _locks, .. } =
+        begin(config, resolved, &|_| Ok(()), &mut Clock::start(), progress)?;
     let plan = PlanFile::of(config, &data, &splits, &run.file.run_id, cells);
     run.write(shards::PLAN_FILE, &to_json(&plan))?;
     Ok((run, plan))
@@ -123,7 +138,7 @@ pub fn fit_shard(config: &Config, run: &Run, shard: Shard, progress: &dyn Progre
     let plan = PlanFile::read(&run.folder)?;
     let store = CellStore::open(run.folder.parent().unwrap_or(std::path::Path::new(".")))?;
     let open: BTreeSet<String> =
-        shard.cells(&plan).filter(|cell| !store.has(&cell.key)).map(|cell| cell.key.clone()).collect();
+        shard.cells(&plan).map(|planned| planned.cell.key.clone()).filter(|key| !store.has(key)).collect();
     if open.is_empty() {
         return Ok(0);
     }

@@ -57,8 +57,8 @@ pub struct Shard {
 }
 
 impl Shard {
-    pub fn cells(self, plan: &PlanFile) -> impl Iterator<Item = &PlannedCell> {
-        plan.cells.iter().map(|planned| &planned.cell).skip(self.index).step_by(self.of)
+    pub fn cells(self, plan: &PlanFile) -> impl Iterator<Item = &Planned> {
+        plan.cells.iter().skip(self.index).step_by(self.of)
     }
 }
 
@@ -106,8 +106,8 @@ impl PlanFile {
     }
 
     /// Cells that are not there.
-    pub fn missing<'a>(&'a self, store: &'a CellStore) -> impl Iterator<Item = &'a PlannedCell> {
-        self.cells.iter().map(|planned| &planned.cell).filter(|cell| !store.has(&cell.key))
+    pub fn missing(&self, store: &CellStore) -> Vec<&PlannedCell> {
+        self.cells.iter().map(|planned| &planned.cell).filter(|cell| !store.has(&cell.key)).collect()
     }
 
     /// Refuses data that changed since, and cells that would get other bits here than where they were planned.
@@ -118,14 +118,12 @@ impl PlanFile {
         splits: &[Split],
         open: &BTreeSet<String>,
     ) -> Result<()> {
-        for (file, planned) in data.fingerprints.iter().zip(&self.inputs) {
-            if file.sha256 != *planned {
-                return Err(Error::permanent(format!(
-                    "`{}` changed since the plan: expected SHA-256 {planned}, found {}",
-                    file.path, file.sha256
-                ))
-                .hint("plan again, or bring the old file back"));
-            }
+        if let Some((file, planned)) = data.changed_file(self.inputs.iter()) {
+            return Err(Error::permanent(format!(
+                "`{}` changed since the plan: expected SHA-256 {planned}, found {}",
+                file.path, file.sha256
+            ))
+            .hint("plan again, or bring the old file back"));
         }
         let here: BTreeSet<String> = plan(config, data, splits).into_iter().map(|cell| cell.key).collect();
         let other =
@@ -133,8 +131,7 @@ impl PlanFile {
         match other {
             None => Ok(()),
             Some(Planned { cell, .. }) => Err(Error::permanent(format!(
-                "{} {} {} {}: this machine would make another cell than the plan's",
-                cell.protocol, cell.part, cell.model, cell.case
+                "{cell}: this machine would make another cell than the plan's"
             ))
             .hint("bits of a network follow the processor's features: plan and fit on machines that have the same, or leave it out")),
         }
@@ -143,9 +140,7 @@ impl PlanFile {
 
 /// Rows after resampling, before Tomek links take any away.
 fn rows(config: &Config, splits: &[Split], cell: &PlannedCell) -> usize {
-    let split = splits.iter().find(|split| split.protocol.as_str() == cell.protocol);
-    let part = split.and_then(|split| Some((split, split.parts().find(|part| part.to_string() == cell.part)?)));
-    let Some((split, part)) = part else { return 0 };
+    let Some((split, part)) = cell.place(splits) else { return 0 };
     let train = split.rows(part).0;
     let (n_rows, n_minority) = (train.n_rows(), train.n_minority());
     let case = config.imbalance.iter().find(|case| case.name == cell.case);
@@ -212,7 +207,9 @@ mod tests {
             let plan = plan_of(n_cells);
             for of in [1, 2, 7, 20] {
                 let mut keys: Vec<String> = (0..of)
-                    .flat_map(|index| Shard { index, of }.cells(&plan).map(|cell| cell.key.clone()).collect::<Vec<_>>())
+                    .flat_map(|index| {
+                        Shard { index, of }.cells(&plan).map(|planned| planned.cell.key.clone()).collect::<Vec<_>>()
+                    })
                     .collect();
                 keys.sort();
                 assert_eq!(keys, plan.cells.iter().map(|planned| planned.cell.key.clone()).collect::<Vec<_>>());

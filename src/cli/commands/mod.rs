@@ -10,6 +10,7 @@ use super::printer::Printer;
 use super::progress::Bars;
 use crate::platform::credentials;
 use crate::training::error::{Error, Result};
+use crate::training::run::Run;
 
 mod bench;
 mod config_command;
@@ -68,6 +69,17 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
 fn load(args: &ConfigArgs) -> std::result::Result<Loaded, Failure> {
     let name = args.config.display().to_string();
     config::load(&args.config, &args.set, &args.only).map_err(|problems| Failure::Config { name, problems })
+}
+
+/// The config that a run keeps, narrowed to what it trains (the file does not tell whether the baseline was left out), and
+/// its text.
+fn config_of(run: &Run) -> std::result::Result<(Loaded, String), Failure> {
+    let config = run.folder.join("config.yaml");
+    let mut only: Vec<String> = run.cells()?.into_iter().flat_map(|cell| [cell.model, cell.case]).collect();
+    only.sort();
+    only.dedup();
+    let text = std::fs::read_to_string(&config).map_err(|error| io_error(&config, &error))?;
+    Ok((load(&ConfigArgs { config, set: Vec::new(), only })?, text))
 }
 
 /// `uuid:key` of the caller, if it is said anywhere: a file, the environment, `~/.wskprops`.

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{Context, load, train};
-use crate::cli::args::{CellArgs, CollectArgs, ConfigArgs, EngineArg, PlanArgs, SubmitArgs};
+use super::{Context, config_of, load, train};
+use crate::cli::args::{CellArgs, CollectArgs, EngineArg, PlanArgs, SubmitArgs};
 use crate::cli::config::{Loaded, show};
 use crate::cli::diagnostics::Failure;
-use crate::training::cells::PlannedCell;
 use crate::training::config::OutputConfig;
 use crate::training::error::{Error, Result};
 use crate::training::pipeline;
@@ -44,7 +43,7 @@ pub fn plan(args: &PlanArgs, context: &Context) -> std::result::Result<(), Failu
 pub fn cell(args: &CellArgs, context: &Context) -> std::result::Result<(), Failure> {
     let shard = shard(&args.shard, |name| std::env::var(name).ok())?;
     let run = Run::find(&OutputConfig::default(), Some(&args.run))?;
-    let loaded = config_of(&run)?;
+    let (loaded, _) = config_of(&run)?;
     let progress = context.progress()?;
     let n_done = pipeline::fit_shard(&loaded.config, &run, shard, &progress)?;
     context.printer.document(&json!({ "run": run.file.run_id, "shard": [shard.index, shard.of], "done": n_done }))?;
@@ -60,8 +59,8 @@ pub fn collect(args: &CollectArgs, context: &Context) -> std::result::Result<(),
         context.printer.document(&json!({ "run": run.file.run_id, "bundle": run.file.bundle }))?;
         return Ok(context.printer.confirm(&format!("run `{}` is finished already", run.file.run_id))?);
     }
-    let loaded = config_of(&run)?;
-    let trained = pipeline::train(&loaded.config, &show::yaml(&loaded.config, None), &progress)?;
+    let (loaded, resolved) = config_of(&run)?;
+    let trained = pipeline::train(&loaded.config, &resolved, &progress)?;
     train::say(&trained, context)
 }
 
@@ -73,14 +72,12 @@ fn wait_for_cells(
     store: &CellStore,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let mut told = usize::MAX;
+    let (mut told, mut missing) = (usize::MAX, plan.missing(store));
     loop {
-        let missing: Vec<&PlannedCell> = plan.missing(store).collect();
         let Some(first) = missing.first() else { return Ok(()) };
         let line = format!("{} of {} cells are missing", missing.len(), plan.cells.len());
         if !args.watch {
-            let PlannedCell { protocol, part, model, case, .. } = first;
-            let missing = Error::transient(format!("{line}, the first {protocol} {part} {model} {case}"));
+            let missing = Error::transient(format!("{line}, the first {first}"));
             let run = run.folder.display();
             return Err(missing.hint(format!("`fraudml cell --run {run} --shard ..` makes them, `--watch` waits")));
         }
@@ -92,12 +89,9 @@ fn wait_for_cells(
             return Err(Error::interrupted());
         }
         std::thread::sleep(PAUSE);
+        // What was there once was hashed, and stays.
+        missing.retain(|cell| !store.has(&cell.key));
     }
-}
-
-/// The config that a run was planned with.
-fn config_of(run: &Run) -> std::result::Result<Loaded, Failure> {
-    load(&ConfigArgs { config: run.folder.join("config.yaml"), set: Vec::new(), only: Vec::new() })
 }
 
 /// `I/N`, or `N` with the index that an engine tells.

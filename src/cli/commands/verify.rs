@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Context, bench, serve};
+use super::{Context, bench, config_of, serve};
 use crate::cli::args::{BundleArgs, ConfigArgs, LeakArgs, ParityArgs, ReplayArgs, VerifyCommand};
-use crate::cli::config::{self, Loaded};
 use crate::cli::diagnostics::Failure;
 use crate::platform::parity::{Expected, Parity, parity, records_of_csv};
 use crate::platform::target::{Access, Call, is_runner, platform_calls, runner_calls};
@@ -30,18 +29,6 @@ pub fn run(command: &VerifyCommand, context: &Context) -> std::result::Result<()
         VerifyCommand::Replay(args) => run_replay(args, context),
         VerifyCommand::Bundle(args) => Ok(run_bundle(args, context)?),
     }
-}
-
-/// The config that a run keeps, narrowed to what it trained, and its text.
-fn config_of(run: &Run) -> std::result::Result<(Loaded, String), Failure> {
-    let path = run.folder.join("config.yaml");
-    let cells = run.cells()?;
-    let mut only: Vec<String> = cells.iter().flat_map(|cell| [cell.model.clone(), cell.case.clone()]).collect();
-    only.sort();
-    only.dedup();
-    let name = path.display().to_string();
-    let loaded = config::load(&path, &[], &only).map_err(|problems| Failure::Config { name, problems })?;
-    Ok((loaded, std::fs::read_to_string(&path).map_err(|error| super::io_error(&path, &error))?))
 }
 
 fn run_leak(args: &LeakArgs, context: &Context) -> std::result::Result<(), Failure> {

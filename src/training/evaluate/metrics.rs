@@ -10,11 +10,9 @@
 
 use std::collections::BTreeMap;
 
+use super::bootstrap::Z_95;
 use super::ranking::Ranking;
 use super::{Confusion, Metrics, PointMetrics};
-
-/// Two-sided 95 % quantile of the normal distribution.
-const Z_95: f64 = 1.959_963_984_540_054;
 
 pub fn measure(labels: &[u8], scores: &[f32]) -> Metrics {
     let confusion = Confusion::at(labels, scores, 0.5);

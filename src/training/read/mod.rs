@@ -62,6 +62,16 @@ pub struct ReadData {
     pub left_out: Vec<LeftOut>,
 }
 
+impl ReadData {
+    /// The first file that is not what it was, and the SHA-256 that it had.
+    pub fn changed_file<'a>(
+        &'a self,
+        before: impl Iterator<Item = &'a String>,
+    ) -> Option<(&'a Fingerprint, &'a String)> {
+        self.fingerprints.iter().zip(before).find(|(now, before)| now.sha256 != **before)
+    }
+}
+
 /// More blocks at a time would only hold more text.
 const MAX_BLOCKS: usize = 16;
 

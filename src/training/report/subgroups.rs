@@ -1,6 +1,7 @@
 //! Section 10: the winner's decisions for each level of the declared attributes.
 
 use super::RunReport;
+use super::cells::yes;
 use super::table::{Block, Section, Table, count, percent, percent_estimate};
 use crate::training::evaluate::Subgroup;
 
@@ -36,7 +37,7 @@ fn table(found: &[Subgroup]) -> Table {
                 percent_estimate(group.recall),
                 percent_estimate(group.fpr),
                 percent_estimate(group.alert_rate),
-                if group.too_few { "yes".into() } else { "no".into() },
+                yes(group.too_few),
             ]
         })
         .collect();

@@ -5,7 +5,7 @@
 //! times, where the code says that a retry may help (75, or ended by a signal). Kubernetes retries per index and gives an
 //! index up at exit code 2.
 
-use super::{PlanFile, Planned};
+use super::{PlanFile, Shard};
 
 /// Where shards run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Submission<'_> {
     /// Minutes that the longest shard takes, with room for slower machines.
     fn minutes(&self) -> u64 {
         let of_shard = |index: usize| -> f64 {
-            self.plan.cells.iter().skip(index).step_by(self.shards).map(|planned: &Planned| planned.core_seconds).sum()
+            Shard { index, of: self.shards }.cells(self.plan).map(|planned| planned.core_seconds).sum()
         };
         let longest = (0..self.shards).map(of_shard).fold(0.0, f64::max);
         (10.0 + 6.0 * longest / self.cores as f64 / 60.0).ceil() as u64

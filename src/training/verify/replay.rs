@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::scoring::bundle::{FILES, sha256_hex};
-use crate::training::cells::{Cell, PlannedCell};
+use crate::training::cells::Cell;
 use crate::training::config::{Config, OutputConfig};
 use crate::training::error::{Error, Result, io_reason};
 use crate::training::pipeline::train_again;
@@ -61,14 +61,13 @@ pub fn replay(run: &Run, config: &Config, resolved: &str, progress: &dyn Progres
 fn hashes(run: &Run) -> Result<Hashes> {
     let mut hashes = Hashes::new();
     let store = CellStore::beside(&run.folder);
-    for PlannedCell { protocol, model, case, part, key } in run.cells()? {
-        let cell = format!("cell {protocol} {part} {model} {case}");
-        for (file, bytes) in store.files(&key)? {
+    for cell in run.cells()? {
+        for (file, bytes) in store.files(&cell.key)? {
             let hash = match file.as_str() {
-                "cell.json" => sha256_hex(&without_key(store.cell(&key)?)),
+                "cell.json" => sha256_hex(&without_key(store.cell(&cell.key)?)),
                 _ => sha256_hex(&bytes),
             };
-            hashes.insert(format!("{cell}: {file}"), hash);
+            hashes.insert(format!("cell {cell}: {file}"), hash);
         }
     }
     let splits = run.file.splits.keys().map(|protocol| format!("splits/{protocol}.csv"));
