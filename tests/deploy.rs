@@ -2,6 +2,7 @@
 #![cfg(feature = "train")]
 #![allow(clippy::disallowed_methods)]
 
+mod http;
 mod stand_in;
 mod tiny;
 

@@ -2,23 +2,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may leave half a file behind")]
 
+mod tool;
+
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 use serde_json::Value as Json;
-
-const FRAUDML: &str = env!("CARGO_BIN_EXE_fraudml");
-
-fn fraudml(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(FRAUDML).args(arguments).current_dir(folder).env("NO_COLOR", "1").output().expect("fraudml runs")
-}
-
-fn ok(folder: &Path, arguments: &[&str]) -> String {
-    let output = fraudml(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
+use tool::{fraudml, ok};
 
 /// The exit code and what is said of it.
 fn refused(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {

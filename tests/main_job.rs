@@ -3,23 +3,15 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test may leave half a file behind")]
 
+mod tool;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const FRAUDML: &str = env!("CARGO_BIN_EXE_fraudml");
-
-fn fraudml(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(FRAUDML).args(arguments).current_dir(folder).env("NO_COLOR", "1").output().expect("fraudml runs")
-}
-
-fn ok(folder: &Path, arguments: &[&str]) -> String {
-    let output = fraudml(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
+use tool::{FRAUDML, fraudml, ok};
 
 /// Relative paths and contents of all files below a folder.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

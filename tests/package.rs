@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fraudml::scoring::bundle::{Bundle, sha256_hex};
-use fraudml::training::package::runner::Runner;
 use fraudml::training::package::{PackageOptions, package};
 use serde_json::Value as Json;
 
@@ -128,18 +127,9 @@ fn image_names_are_checked() {
     }
 }
 
-/// A static arm64 program of one header, as far as a look at it tells.
-fn arm64() -> Runner {
-    let mut bytes = vec![0; 64 + 56];
-    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    bytes[16..20].copy_from_slice(&[3, 0, 183, 0]);
-    (bytes[24], bytes[32], bytes[54], bytes[56], bytes[64]) = (1, 64, 56, 1, 1);
-    Runner::given("arm64", "test", bytes).unwrap()
-}
-
 #[test]
 fn several_runners_make_an_index_over_architectures_that_share_the_bundle() {
-    let files = packaged(&PackageOptions { runners: vec![arm64()], ..PackageOptions::default() });
+    let files = packaged(&PackageOptions { runners: vec![tiny::arm64()], ..PackageOptions::default() });
     let archive = entries(&files["image.tar"]);
     let read = |name: &str| serde_json::from_slice::<Json>(&archive[name]).unwrap();
     let blob = |digest: &Json| format!("blobs/sha256/{}", digest.as_str().unwrap().strip_prefix("sha256:").unwrap());
@@ -159,7 +149,7 @@ fn several_runners_make_an_index_over_architectures_that_share_the_bundle() {
     // Docker's own archive knows one architecture.
     let docker = read("manifest.json");
     assert_eq!(read(docker[0]["Config"].as_str().unwrap())["architecture"], "amd64");
-    let twice = PackageOptions { runners: vec![arm64(), arm64()], ..PackageOptions::default() };
+    let twice = PackageOptions { runners: vec![tiny::arm64(), tiny::arm64()], ..PackageOptions::default() };
     let files = tiny::files();
     let manifest = Bundle::from_files(&files).unwrap().manifest;
     assert!(package(&files, &manifest, &twice).unwrap_err().message.contains("two runners"));

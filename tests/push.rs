@@ -3,10 +3,11 @@
 #![cfg(feature = "train")]
 #![allow(clippy::disallowed_methods)]
 
+mod http;
 mod tiny;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -15,9 +16,10 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use fraudml::platform::registry::Registry;
 use fraudml::scoring::bundle::{Bundle, sha256_hex};
 use fraudml::training::error::ErrorKind;
-use fraudml::training::package::runner::Runner;
 use fraudml::training::package::{PackageOptions, package};
+use http::{Request, read};
 use serde_json::{Value as Json, json};
+use tiny::arm64;
 
 const LOGIN: &str = "someone:with a secret";
 
@@ -40,13 +42,6 @@ struct State {
 struct TokenRegistry {
     address: String,
     state: Arc<Mutex<State>>,
-}
-
-struct Request {
-    method: String,
-    target: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
 }
 
 struct Response(u16, Vec<(&'static str, String)>, String);
@@ -79,24 +74,6 @@ impl TokenRegistry {
         let variable = |name: &str| (name == "DOCKER_CONFIG").then(|| folder.path().to_string_lossy().into_owned());
         Registry::new(&format!("{}/team/fraud", self.address), true, variable)?.push(tar, |_| {})
     }
-}
-
-fn read(mut reader: impl BufRead) -> Option<Request> {
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|&n| n > 0)?;
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim().split_once(':') else { break };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Request { method, target, headers, body })
 }
 
 fn serve(mut stream: &TcpStream, state: &Mutex<State>, address: &str) -> Option<()> {
@@ -182,15 +159,6 @@ fn put_manifest(
     state.manifests.insert(reference.to_owned(), request.body.clone());
     state.manifests.insert(digest.clone(), request.body.clone());
     Response(201, vec![("Docker-Content-Digest", digest)], String::new())
-}
-
-/// A static arm64 program of one header, as far as a look at it tells.
-fn arm64() -> Runner {
-    let mut bytes = vec![0; 64 + 56];
-    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
-    bytes[16..20].copy_from_slice(&[3, 0, 183, 0]);
-    (bytes[24], bytes[32], bytes[54], bytes[56], bytes[64]) = (1, 64, 56, 1, 1);
-    Runner::given("arm64", "test", bytes).unwrap()
 }
 
 /// `image.tar` of both architectures, and what `image.json` says of its tags.

@@ -3,22 +3,13 @@
 #![cfg(feature = "train")]
 #![expect(clippy::disallowed_methods, reason = "a test may leave half a file behind")]
 
+mod tool;
+
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
-fn fraudml(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fraudml"));
-    command.args(arguments).current_dir(folder).env("NO_COLOR", "1").output().expect("fraudml runs")
-}
-
-#[track_caller]
-fn ok(folder: &Path, arguments: &[&str]) -> String {
-    let output = fraudml(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
+use tool::{fraudml, ok};
 
 #[track_caller]
 fn refused(folder: &Path, arguments: &[&str], expected: &str) {

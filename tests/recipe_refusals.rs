@@ -2,15 +2,13 @@
 #![cfg(feature = "train")]
 #![expect(clippy::disallowed_methods, reason = "a test may leave half a file behind")]
 
+mod tool;
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
 
-fn fraudml(folder: &Path, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fraudml"));
-    command.args(arguments).current_dir(folder).env("NO_COLOR", "1").output().expect("fraudml runs")
-}
+use tool::fraudml;
 
 const ROWS: usize = 90;
 

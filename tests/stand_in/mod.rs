@@ -5,12 +5,14 @@
 #![allow(dead_code, clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
+
+use crate::http::{Request, read};
 
 /// `uuid:key`, and the same in base64.
 pub const AUTH: &str = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:secret";
@@ -78,21 +80,7 @@ impl StandIn {
 
 /// One request of a connection; `None` ends it.
 fn answer(mut stream: &TcpStream, state: &Mutex<State>) -> Option<()> {
-    let mut reader = BufReader::new(stream);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|&n| n > 0)?;
-    let mut words = line.split_whitespace();
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim().split_once(':') else { break };
-        headers.insert(name.to_lowercase(), value.trim().to_owned());
-    }
-    let length = headers.get("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
+    let Request { method, target, headers, body } = read(BufReader::new(stream))?;
     let line = format!("{method} {target}");
     let fault = {
         let mut state = state.lock().unwrap();

@@ -13,6 +13,16 @@ use fraudml::scoring::schema::{Column, ColumnKind, Schema};
 use fraudml::scoring::scorer::Scorer;
 use serde_json::{Map, Value as Json, json};
 
+/// A static arm64 program of one header, as far as a look at it tells.
+#[cfg(feature = "train")]
+pub fn arm64() -> fraudml::training::package::runner::Runner {
+    let mut bytes = vec![0; 64 + 56];
+    bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    bytes[16..20].copy_from_slice(&[3, 0, 183, 0]);
+    (bytes[24], bytes[32], bytes[54], bytes[56], bytes[64]) = (1, 64, 56, 1, 1);
+    fraudml::training::package::runner::Runner::given("arm64", "test", bytes).unwrap()
+}
+
 pub fn records() -> Vec<Map<String, Json>> {
     [
         json!({ "TransactionID": 1, "amt": 59.95, "card": "visa", "dist": 12, "hour": 3.25, "device": "iOS" }),
