@@ -376,3 +376,34 @@ fn every_policy_of_the_config_is_frozen() {
         }
     }
 }
+
+/// Final fits with other seeds: the report says their spread, and nothing else moves.
+#[test]
+fn seeds_are_told_apart_and_choose_nothing() {
+    let case = folder(CONFIG, false);
+    let one = train(case.path(), &[]);
+    let three = train(case.path(), &["--set", "repeats=3"]);
+    assert_ne!(one["run"], three["run"]);
+    let model = |run: &Json| {
+        fs::read(case.path().join("artifacts").join(run["bundle"].as_str().unwrap()).join("model.safetensors")).unwrap()
+    };
+    assert!(model(&one) == model(&three), "the bundle is that of the first seed");
+    let report = |run: &Json| json(&ok(case.path(), &["evaluate", run["run"].as_str().unwrap(), "--json"]));
+    let (of_one, of_three) = (report(&one), report(&three));
+    for part in ["leaderboard", "selection", "calibration", "operating_point"] {
+        assert_eq!(of_one[part], of_three[part], "{part}");
+    }
+    assert!(of_one.get("seeds").is_none());
+    let seeds = of_three["seeds"].as_array().unwrap();
+    assert_eq!(seeds.len(), of_three["leaderboard"]["rows"].as_array().unwrap().len());
+    let of =
+        |model: &str| seeds.iter().find(|found| found["model"] == model && found["protocol"] == "temporal").unwrap();
+    let spread = &of("random-forest")["average_precision"];
+    assert_eq!(of("random-forest")["n_seeds"], 3);
+    assert!(spread["deviation"].as_f64().unwrap() > 0.0 && spread["lowest"].as_f64() < spread["highest"].as_f64());
+    // The baseline draws nothing.
+    assert_eq!(of("logistic")["average_precision"]["deviation"].as_f64(), Some(0.0));
+    let reports = case.path().join("reports");
+    let page = |run: &Json| fs::read_to_string(reports.join(run["run"].as_str().unwrap()).join("report.md")).unwrap();
+    assert!(page(&three).contains("Between seeds") && page(&one).contains("One seed ran"));
+}

@@ -98,6 +98,12 @@ pub enum Command {
     /// Prove that what must be the same is the same
     #[command(subcommand)]
     Verify(VerifyCommand),
+    /// Say what is wrong here and what to do: machine, folders, runs, bundles, a config's files
+    Doctor(DoctorArgs),
+    /// Write completions for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual as man pages
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +137,8 @@ pub enum ConfigCommand {
     Check(ConfigArgs),
     /// Show the resolved config and where each value came from
     Show(ConfigArgs),
+    /// Show the JSON schema of a config, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -612,6 +620,27 @@ pub struct ParityArgs {
     /// A file that holds `AUTH=uuid:key` [default: OW_AUTH, else ~/.wskprops]
     #[arg(long, value_name = "FILE")]
     pub auth_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// A config whose keys, files and folders are looked at too
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Folder for a page per command [default: the first page to standard output]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 fn reasons(text: &str) -> Result<usize, String> {

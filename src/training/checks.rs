@@ -164,7 +164,7 @@ fn cell_bytes(cell: &PlannedCell, config: &Config, splits: &[Split]) -> f64 {
 }
 
 /// Bytes that a folder's disk has left for this user.
-fn free_disk(folder: &std::path::Path) -> Option<f64> {
+pub(super) fn free_disk(folder: &std::path::Path) -> Option<f64> {
     let found = rustix::fs::statvfs(folder).ok()?;
     Some(found.f_bavail as f64 * found.f_frsize as f64)
 }
@@ -272,7 +272,7 @@ impl Need {
 }
 
 /// `MemAvailable` of Linux, in bytes; nothing elsewhere.
-fn available_memory() -> Option<f64> {
+pub(super) fn available_memory() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<f64>().ok()? * 1024.0)

@@ -24,6 +24,9 @@ pub use recipe::{
 pub struct Config {
     pub name: String,
     pub seed: u64,
+    /// How often the final fits run, with seeds derived from `seed`.
+    #[serde(skip_serializing_if = "is_one")]
+    pub repeats: usize,
     pub data: DataConfig,
     pub split: SplitConfig,
     /// In the order of the config; names are unique.
@@ -40,6 +43,11 @@ pub struct Config {
     pub importance: ImportanceConfig,
     pub evaluate: EvaluateConfig,
     pub output: OutputConfig,
+}
+
+/// Written only where it says something, so that runs of before it was there keep their names.
+fn is_one(repeats: &usize) -> bool {
+    *repeats == 1
 }
 
 impl Config {

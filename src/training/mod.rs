@@ -35,6 +35,7 @@ pub mod report;
 
 pub mod cells;
 pub mod checks;
+pub mod doctor;
 pub mod outcome;
 pub mod run;
 pub mod run_dir;

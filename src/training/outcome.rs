@@ -17,7 +17,7 @@ use super::error::{Error, Result};
 use super::config::{LimitsConfig, ThresholdPolicy};
 use super::evaluate::{
     Assessment, Explanation, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, PermutationImportance,
-    PointEstimates, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve,
+    PointEstimates, SeedSpread, Selection, mean_over_folds, optimism, overfit, pr_curve, roc_curve,
 };
 use super::report::{Curves, LossCurve, RunReport};
 use super::row_facts;
@@ -90,6 +90,7 @@ pub struct Replanned {
 pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
     let planned = finished(run, store)?;
     let groups = groups(&planned);
+    let mut seeds = Vec::new();
     let (mut rows, mut curves, mut losses) = (Vec::new(), Vec::new(), Vec::new());
     let mut samples: Vec<TestSample> = Vec::new();
     for group in &groups {
@@ -109,6 +110,7 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
             pr: pr_curve(&scores.labels, &scores.scores),
         });
         TestSample::add(&mut samples, &row, scores)?;
+        seeds.extend(over_seeds(&planned, store, last)?);
         rows.push(row);
     }
     let selection = select(&rows, run.file.select, run.file.limits)?;
@@ -132,10 +134,28 @@ pub fn assemble(run: &Run, store: &CellStore) -> Result<Outcome> {
         explanation: explanation(run, &winner, operating_point.threshold),
         assessment,
         provenance: provenance(run, &planned, drift),
+        seeds,
         operating_point,
         curves,
     };
     Ok(Outcome { report, losses, winner })
+}
+
+/// What a final fit's figures are with other seeds, its own first; none where there was one seed.
+fn over_seeds(planned: &[PlannedCell], store: &CellStore, last: &Cell) -> Result<Option<SeedSpread>> {
+    let Cell { protocol, model, case, .. } = last;
+    let of_group =
+        |cell: &&PlannedCell| [&cell.protocol, &cell.model, &cell.case] == [protocol, model, case] && is_repeat(cell);
+    let mut fits = vec![last.metrics.clone()];
+    for cell in planned.iter().filter(of_group) {
+        fits.push(store.cell(&cell.key)?.metrics);
+    }
+    Ok(SeedSpread::of(protocol, model, case, &fits))
+}
+
+/// Of `repeats`; they tell of seeds and choose nothing.
+fn is_repeat(cell: &PlannedCell) -> bool {
+    cell.part.starts_with("repeat-")
 }
 
 /// Cells of one protocol x model x case: folds in order, then the final fit; groups in the order of the plan.
@@ -143,7 +163,7 @@ fn groups(planned: &[PlannedCell]) -> Vec<Vec<&PlannedCell>> {
     let mut groups: BTreeMap<(usize, &str, &str), Vec<&PlannedCell>> = BTreeMap::new();
     let mut order: Vec<(usize, &str, &str)> = Vec::new();
     let protocols: Vec<&str> = planned.iter().map(|cell| cell.protocol.as_str()).collect();
-    for cell in planned {
+    for cell in planned.iter().filter(|cell| !is_repeat(cell)) {
         let protocol = protocols.iter().position(|known| *known == cell.protocol).unwrap_or_default();
         let group = (protocol, cell.model.as_str(), cell.case.as_str());
         if !order.contains(&group) {

@@ -69,7 +69,7 @@ fn train_on(
     let Begun { store, storage, data, splits, mut run, locks: _locks, .. } =
         begin(config, resolved, check, &mut clock, progress)?;
     let eda = clock.verb("explore", || explore::explore(&data.dataset));
-    write_atomic(&config.output.reports.join(&run.file.run_id).join("eda.json"), &to_json(&eda))?;
+    write_atomic(&reports_of(&run).join("eda.json"), &to_json(&eda))?;
     let mut timings = Vec::new();
     let grid = Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: None, progress };
     let fitted = clock.verb("fit", || grid.fit(&mut timings));
@@ -116,6 +116,7 @@ fn begin(
     checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
     locks.push(lock_run(&config.output.experiments.join(run_id(config, &data)))?);
     let mut run = Run::open(config, &data)?;
+    locks.push(share_folder(&reports_of(&run))?);
     run.write("config.yaml", resolved.as_bytes())?;
     run.write_splits(&data, &splits)?;
     row_facts::keep(&run, config, &data, &splits)?;
@@ -258,7 +259,10 @@ fn open_outputs(config: &Config) -> Result<(CellStore, Vec<Lock>)> {
 
 fn split_all(config: &Config, data: &read::ReadData) -> Result<Vec<Split>> {
     let seed = Seed::new(config.seed);
-    config.split.protocols.iter().map(|&protocol| split(&data.dataset, &config.split, protocol, seed)).collect()
+    let of_protocol = |&protocol| {
+        split(&data.dataset, &config.split, protocol, seed).map(|split| Split { repeats: config.repeats, ..split })
+    };
+    config.split.protocols.iter().map(of_protocol).collect()
 }
 
 /// What the preparation of each protocol's final fit left out; it is the same for all its models and cases.
@@ -380,8 +384,13 @@ fn finish(run: &Run, report: &RunReport) -> Result<()> {
     run.write("leaderboard.json", &to_json(&report.leaderboard))
 }
 
+fn reports_of(run: &Run) -> PathBuf {
+    run.beside(&run.file.output.reports).join(&run.file.run_id)
+}
+
 fn write_report(run: &Run, outcome: &Outcome) -> Result<PathBuf> {
-    let folder = run.beside(&run.file.output.reports).join(&run.file.run_id);
+    let folder = reports_of(run);
+    let _lock = share_folder(&folder)?;
     for (name, bytes) in report::files(&outcome.report, &outcome.losses)? {
         write_atomic(&folder.join(name), &bytes)?;
     }

@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::evaluate::{Attribute, RowFacts};
 use super::read::ReadData;
 use super::run::Run;
-use super::split::{Split, groups_of_column};
+use super::split::{Part, Split, groups_of_column};
 use super::table_file::KeptRows;
 use crate::scoring::record::Value;
 use crate::scoring::table::Cells;
@@ -109,7 +109,8 @@ pub fn keep(run: &Run, config: &Config, data: &ReadData, splits: &[Split]) -> Re
         all.money().map_err(|reason| priceless(config, data, &all, &reason))?;
     }
     for split in splits {
-        for part in split.parts() {
+        // A repeat holds the rows of the final fit out.
+        for part in split.parts().filter(|part| !matches!(part, Part::Repeat(_))) {
             let (_, held_out) = split.rows(part);
             let rows = held_out.rows();
             let row_ids = rows.iter().map(|&row| data.dataset.ids.get(row as usize).into_owned()).collect();

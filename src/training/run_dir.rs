@@ -60,7 +60,7 @@ pub fn lock_run(folder: &Path) -> Result<Lock> {
         let message = format!("`{}`: another process trains this run", folder.display());
         return Err(Error::transient(message).hint("wait until it is done: then this command shows what it left"));
     };
-    [folder, &folder.join("splits")].into_iter().for_each(lock::remove_unpublished);
+    ["", "splits", "rows"].into_iter().for_each(|below| lock::remove_unpublished(&folder.join(below)));
     Ok(lock)
 }
 

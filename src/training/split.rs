@@ -29,6 +29,8 @@ pub struct Split {
     pub train: TrainRows,
     pub test: HeldOutRows,
     pub folds: Vec<Fold>,
+    /// How often the final fit runs.
+    pub repeats: usize,
 }
 
 /// One fold inside the training rows.
@@ -38,10 +40,12 @@ pub struct Fold {
     pub held_out: HeldOutRows,
 }
 
-/// A cell's part of a split: a fold, or the final fit on all training rows with the test rows held out.
+/// A cell's part of a split: a fold, or the final fit on all training rows with the test rows held out; the latter again with
+/// other seeds, from 1, where the spread between seeds is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Fold(usize),
+    Repeat(usize),
     Final,
 }
 
@@ -49,6 +53,7 @@ impl std::fmt::Display for Part {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Part::Fold(fold) => write!(f, "fold-{fold}"),
+            Part::Repeat(nth) => write!(f, "repeat-{nth}"),
             Part::Final => write!(f, "final"),
         }
     }
@@ -59,6 +64,7 @@ impl Part {
     pub fn seed(self, protocol: Protocol, seed: Seed) -> Seed {
         let nth = match self {
             Part::Fold(fold) => fold as u64,
+            Part::Repeat(nth) => u64::MAX - nth as u64,
             Part::Final => u64::MAX,
         };
         seed.derive(protocol.as_str(), nth)
@@ -67,14 +73,14 @@ impl Part {
 
 impl Split {
     pub fn parts(&self) -> impl Iterator<Item = Part> {
-        (0..self.folds.len()).map(Part::Fold).chain([Part::Final])
+        (0..self.folds.len()).map(Part::Fold).chain((1..self.repeats).map(Part::Repeat)).chain([Part::Final])
     }
 
     /// Rows to fit on and rows to measure on.
     pub fn rows(&self, part: Part) -> (&TrainRows, &HeldOutRows) {
         match part {
             Part::Fold(fold) => (&self.folds[fold].fit, &self.folds[fold].held_out),
-            Part::Final => (&self.train, &self.test),
+            Part::Repeat(_) | Part::Final => (&self.train, &self.test),
         }
     }
 
@@ -121,6 +127,7 @@ pub fn split(dataset: &Arc<Dataset>, config: &SplitConfig, protocol: Protocol, s
     Ok(Split {
         protocol,
         folds: folds.collect(),
+        repeats: 1,
         train: TrainRows::new(dataset.clone(), train),
         test: HeldOutRows::new(dataset.clone(), test),
     })

@@ -1,4 +1,4 @@
-//! `fraudml config init | check | show`.
+//! `fraudml config init | check | show | schema`.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Context, io_error, load};
 use crate::cli::args::ConfigCommand;
-use crate::cli::config::{STARTER, show};
+use crate::cli::config::{SCHEMA, STARTER, show};
 use crate::cli::diagnostics::Failure;
 use crate::training::config::ModelConfig;
 use crate::training::error::{Error, Result};
@@ -44,6 +44,8 @@ pub fn run(command: &ConfigCommand, context: &Context) -> std::result::Result<()
             printer.document(&json!({"config": loaded.config, "origins": loaded.origins}))?;
             printer.result(&show::yaml(&loaded.config, Some(&loaded.origins)))?;
         }
+        // It is a document itself: with `--json` and without.
+        ConfigCommand::Schema => printer.data(SCHEMA.as_bytes())?,
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ mod bench;
 mod config_command;
 mod demo;
 mod deploy;
+mod doctor;
 mod eda;
 mod evaluate;
 mod package;
@@ -23,6 +24,7 @@ mod predict;
 mod resample;
 mod serve;
 mod shards;
+mod shell;
 mod synth;
 mod threshold;
 mod train;
@@ -62,6 +64,9 @@ pub fn run(command: &Command, context: &Context) -> std::result::Result<(), Fail
         Command::Undeploy(args) => deploy::undo(args, context),
         Command::Bench(args) => bench::run(args, context),
         Command::Verify(command) => verify::run(command, context),
+        Command::Doctor(args) => doctor::run(args, context),
+        Command::Completions(args) => Ok(shell::completions(args, context)?),
+        Command::Man(args) => Ok(shell::man(args, context)?),
     }
 }
 

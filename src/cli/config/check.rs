@@ -15,7 +15,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     let mut root = Section::root(report, root);
     let name = root.required("name", "the name of the runs, such as `ieee-cis`", name);
     let seed = root.value("seed", 42, whole(0..=u64::MAX));
-    root.only("repeats", "1");
+    let repeats = root.value("repeats", 1, whole(1..=100));
     let data = data::check(root.section("data"));
     let features = features::check(&mut root, &data);
     let split = preparation::split(root.section("split"), &data);
@@ -40,6 +40,7 @@ pub(super) fn config(report: &Report, root: &Node) -> Config {
     Config {
         name,
         seed,
+        repeats,
         data,
         split,
         features,

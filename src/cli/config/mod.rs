@@ -40,6 +40,9 @@ const LARGEST: u64 = 1 << 20;
 /// A commented file to start from.
 pub const STARTER: &str = include_str!("starter.yaml");
 
+/// What may stand in a config, for editors: JSON Schema 2020-12. Rules between keys are the checks' alone.
+pub const SCHEMA: &str = include_str!("schema.json");
+
 /// A checked config, and where each of its values came from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {

@@ -88,10 +88,8 @@ fn forest(settings: &mut Section, usual: ForestConfig) -> ForestConfig {
 /// `sqrt`, `log2`, a share such as `0.5` or `1.0`, or a number such as `20`.
 fn max_features(node: &Node) -> Read<MaxFeatures> {
     let what = "`sqrt`, `log2`, a share above 0 and at most 1.0, or a whole number of at least 1";
-    match node.plain() {
-        Some("sqrt") => return Ok(MaxFeatures::Sqrt),
-        Some("log2") => return Ok(MaxFeatures::Log2),
-        _ => {}
+    if let Ok(rule) = choice(&[("sqrt", MaxFeatures::Sqrt), ("log2", MaxFeatures::Log2)], &[])(node) {
+        return Ok(rule);
     }
     let count = whole(1..=MOST)(node).map(MaxFeatures::Number);
     let share = |_| number(Excluded(0.0), Included(1.0))(node).map(MaxFeatures::Share);

@@ -22,6 +22,7 @@ pub fn yaml(config: &Config, origins: Option<&Origins>) -> String {
     let mut page = Page { text: String::new(), origins };
     page.value("name", &quoted(&config.name));
     page.value("seed", &config.seed.to_string());
+    page.value("repeats", &config.repeats.to_string());
     data(&mut page, config);
     preparation(&mut page, config);
     page.line(0, "imbalance:", None);

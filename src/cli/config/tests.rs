@@ -236,7 +236,6 @@ seed: -1
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     for more in [
-        "repeats: 3",
         "imbalance: [ undersample ]",
         "models: { random-forest: { min_impurity_decrease: 0.1 } }",
         "models: { mlp: { schedule: one-cycle } }",
@@ -674,4 +673,63 @@ proptest! {
         text.splice(start..end, put.chars());
         let _ = parse(&text.into_iter().collect::<String>(), "c.yaml", &[], &["mlp".to_owned()]);
     }
+}
+
+/// All defaults of the schema's properties, as a config in JSON, which is YAML too.
+fn defaults(schema: &serde_json::Value, root: &serde_json::Value) -> Option<serde_json::Value> {
+    let refers = schema.get("$ref").and_then(|at| at.as_str()).and_then(|at| root.pointer(at.strip_prefix('#')?));
+    let schema = refers.unwrap_or(schema);
+    if let Some(default) = schema.get("default") {
+        return Some(default.clone());
+    }
+    let properties = schema.get("properties")?.as_object()?;
+    let of = |(key, of): (&String, &serde_json::Value)| Some((key.clone(), defaults(of, root)?));
+    Some(properties.iter().filter_map(of).collect::<serde_json::Map<_, _>>().into())
+}
+
+#[test]
+fn the_schemas_defaults_are_the_defaults() {
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let mut written = defaults(&schema, &schema).expect("defaults");
+    for list in ["cases", "models"] {
+        let key = if list == "cases" { "imbalance" } else { "models" };
+        let kinds = written[key].as_array().expect("a list of kinds").clone();
+        let entry = |kind: &serde_json::Value| {
+            let name = kind.as_str().expect("a kind");
+            serde_json::json!({ name: defaults(&schema["$defs"][list][name], &schema) })
+        };
+        written[key] = kinds.iter().map(entry).collect();
+    }
+    // What is required has no default, and a threshold has one policy.
+    written["name"] = "reference".into();
+    written["data"]["tables"] = serde_json::json!([
+        { "path": "data/train_transaction.csv" },
+        { "path": "data/train_identity.csv", "join": { "on": "TransactionID", "how": "left" } }
+    ]);
+    written["data"]["target"] = serde_json::json!({ "column": "isFraud", "positive": 1 });
+    written["data"]["time"] = "TransactionDT".into();
+    assert_eq!(config(&written.to_string(), &[]), config(MINIMAL, &[]), "{written:#}");
+}
+
+#[test]
+fn the_schema_has_every_key() {
+    let schema: serde_json::Value = serde_json::from_str(SCHEMA).expect("the schema is JSON");
+    let loaded = resolve(include_str!("../../../configs/reference.yaml"), &[], &[]).expect("it is a config");
+    let mut seen = 0;
+    for key in loaded.origins.keys() {
+        let mut parts: Vec<&str> = key.split('.').collect();
+        let mut at = &schema;
+        if let [list @ ("imbalance" | "models"), kind, ..] = parts[..] {
+            at = &schema["$defs"][if list == "models" { list } else { "cases" }][kind];
+            parts.drain(..2);
+        }
+        for part in parts {
+            let next = if part.parse::<usize>().is_ok() { &at["items"] } else { &at["properties"][part] };
+            let forms = next.get("oneOf").and_then(|forms| forms.as_array());
+            at = forms.and_then(|forms| forms.iter().find(|form| form.get("properties").is_some())).unwrap_or(next);
+        }
+        assert!(at.is_object(), "`{key}` is not in the schema");
+        seen += 1;
+    }
+    assert!(seen > 90, "{seen}");
 }

@@ -18,6 +18,7 @@ mod permutation;
 pub(in crate::training) mod ranking;
 mod reliability;
 mod sample;
+mod seeds;
 mod winner;
 
 pub use assessment::{
@@ -36,6 +37,7 @@ pub use out_of_bag::out_of_bag;
 pub use permutation::{Permuting, permutation_importance};
 pub use reliability::{Probabilities, ReliabilityBin, probabilities, reliability, stability_index};
 pub use sample::{Sample, Scored};
+pub use seeds::{SeedSpread, Spread};
 pub use winner::Winner;
 
 use std::collections::BTreeMap;

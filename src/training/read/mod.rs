@@ -34,6 +34,7 @@ use parse::{Levels, Wanted};
 use source::{Files, Source};
 
 pub use columns::closest;
+pub use source::expand;
 
 /// What a file was when it was read; part of every cell key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -237,8 +237,8 @@ fn same_header(first: &Path, expected: &[String], file: &Path, found: &[String])
     Err(Error::permanent(message).hint("all files of a table have the same columns in the same order"))
 }
 
-/// The files that a path means, by name.
-fn expand(path: &Path) -> Result<Vec<PathBuf>> {
+/// The files that a path means, by name; one without a pattern need not be there.
+pub fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
     if !name.contains(['*', '?']) || path.exists() {
         return Ok(vec![path.to_owned()]);

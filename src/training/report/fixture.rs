@@ -190,6 +190,7 @@ pub(super) fn full() -> RunReport {
         assessment: Assessment::default(),
         explanation: None,
         provenance: Provenance::default(),
+        seeds: Vec::new(),
         curves,
     }
 }
@@ -500,6 +501,7 @@ pub(super) fn empty() -> RunReport {
         assessment: Assessment::default(),
         explanation: None,
         provenance: Provenance::default(),
+        seeds: Vec::new(),
         curves: Vec::new(),
     }
 }

@@ -13,7 +13,7 @@ use crate::training::calibrate::CalibrationReport;
 use crate::training::error::{Error, Result};
 use crate::training::evaluate::{
     Assessment, Explanation, HEADLINE, Importance, Leaderboard, LeaderboardRow, Metrics, OperatingPoint, OptimismGap,
-    Selection,
+    SeedSpread, Selection,
 };
 use crate::training::fit::mlp::WatchedCurves;
 use crate::training::read::Fingerprint;
@@ -117,6 +117,9 @@ pub struct RunReport {
     pub explanation: Option<Explanation>,
     #[serde(default)]
     pub provenance: Provenance,
+    /// Where final fits ran with several seeds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seeds: Vec<SeedSpread>,
     pub curves: Vec<Curves>,
 }
 

@@ -2,7 +2,7 @@
 
 use super::table::{Block, Section, Table, count, decimals, p_value};
 use super::{RunReport, protocols};
-use crate::training::evaluate::{Compared, Difference};
+use crate::training::evaluate::{Compared, Difference, Spread};
 
 /// Below it a difference is called real.
 const LEVEL: f64 = 0.05;
@@ -14,11 +14,13 @@ pub(super) fn section(report: &RunReport) -> Section {
         let pairs: Vec<&Compared> = assessment.differences.iter().filter(|pair| pair.protocol == protocol).collect();
         blocks.extend(of_protocol(report, protocol, &pairs));
     }
+    let seeds = over_seeds(report);
     if blocks.is_empty() {
         blocks.push(Block::Text("Nothing to compare: one model was measured.".into()));
     } else {
         blocks.push(Block::Text(how(report)));
     }
+    blocks.extend(seeds);
     Section { id: "statistics", title: "Statistics".into(), blocks }
 }
 
@@ -87,6 +89,33 @@ fn difference(found: Option<Difference>, sign: f64) -> String {
     }
 }
 
+/// Final fits with other seeds on the same rows.
+fn over_seeds(report: &RunReport) -> Vec<Block> {
+    let Some(first) = report.seeds.first() else {
+        let one = "One seed ran, so the variance between seeds is not known (`repeats` runs final fits with several).";
+        return vec![Block::Text(one.into())];
+    };
+    let columns = ["protocol", "model", "case", "AUC", "average precision", "recall at 1 % FPR"];
+    let mut table = Table::new(&columns, 3);
+    for found in &report.seeds {
+        let [protocol, model, case] = [&found.protocol, &found.model, &found.case].map(String::clone);
+        let [auc, precision, recall] = [found.auc, found.average_precision, found.recall_at_fpr_1].map(spread);
+        table.rows.push(vec![protocol, model, case, auc, precision, recall]);
+    }
+    let text = format!(
+        "Final fits with {} seeds on the same rows: mean, standard deviation of one fit, and the ends. The first seed is the \
+         one of all other sections; selection looks at no other. Differences below a few of these deviations are luck.",
+        count(first.n_seeds)
+    );
+    vec![Block::Heading("Between seeds".into()), Block::Table(table), Block::Text(text)]
+}
+
+fn spread(found: Option<Spread>) -> String {
+    found.map_or("-".into(), |Spread { mean, deviation, lowest, highest }| {
+        format!("{mean:.4} ± {deviation:.4} ({lowest:.4} to {highest:.4})")
+    })
+}
+
 fn how(report: &RunReport) -> String {
     let assessment = &report.assessment;
     let unit = assessment.by.map_or("row", |unit| unit.as_str());
@@ -94,7 +123,7 @@ fn how(report: &RunReport) -> String {
     format!(
         "AUC: DeLong on the common test rows{by_group}. Average precision: {} bootstrap draws by {unit}, the same for all \
          models, smallest p {}. p-values are adjusted for all pairs of the protocol (Holm); real: below {LEVEL}. Degenerate: \
-         equal rankings, or an AUC of 0 or 1, have no variance. One seed ran, so the variance between seeds is not known.",
+         equal rankings, or an AUC of 0 or 1, have no variance.",
         count(assessment.draws),
         decimals(Some(2.0 / (assessment.draws + 1) as f64), 4),
     )

@@ -299,10 +299,10 @@ fn a_run_is_trained_by_one_process_and_what_a_killed_one_left_is_removed() {
     assert!(error.message.ends_with("another process trains this run"), "{}", error.message);
     assert_eq!(error.kind, crate::training::error::ErrorKind::Transient);
     drop(lock);
-    let unpublished = run.join(format!("{UNPUBLISHED}x"));
-    write_atomic(&unpublished, b"").unwrap();
+    let unpublished = ["", "splits", "rows"].map(|below| run.join(below).join(format!("{UNPUBLISHED}x")));
+    unpublished.iter().for_each(|path| write_atomic(path, b"").unwrap());
     drop(lock_run(&run).unwrap());
-    assert!(!unpublished.exists());
+    assert!(unpublished.iter().all(|path| !path.exists()));
 
     let store = CellStore::open(&root.path().join("experiments")).unwrap();
     let of_another = root.path().join("experiments/cells").join(format!("{UNPUBLISHED}y"));

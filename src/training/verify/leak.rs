@@ -260,6 +260,7 @@ fn on(split: &Split, dataset: Arc<Dataset>) -> Split {
     let train = |rows: &TrainRows| TrainRows::new(dataset.clone(), rows.rows().to_vec());
     let held_out = |rows: &HeldOutRows| HeldOutRows::new(dataset.clone(), rows.rows().to_vec());
     Split {
+        repeats: split.repeats,
         protocol: split.protocol,
         train: train(&split.train),
         test: held_out(&split.test),
