@@ -26,13 +26,18 @@ pub(super) fn section(report: &RunReport) -> Section {
         "to majority\n95 %",
         "majority\nnearest %",
     ];
+    // What only synthetic rows fill is left out where there are none.
+    let has_synthetic = report.leaderboard.rows.iter().flat_map(|row| &row.resampling).any(|fit| fit.synthetic > 0);
+    let columns = if has_synthetic { &columns[..] } else { &columns[..OF_ANY_CASE] };
     let mut blocks = Vec::new();
     for protocol in protocols(&report.leaderboard) {
-        let mut table = Table::new(&columns, 3);
+        let mut table = Table::new(columns, 3);
         for (case, models, fits) in shared_fits(&table1::rows(&report.leaderboard, protocol)) {
             for (index, fit) in fits.iter().enumerate() {
                 let name = if index + 1 == fits.len() { "final".into() } else { format!("fold {}", index + 1) };
-                table.rows.push(fit_line(case, &models, name, fit));
+                let mut line = fit_line(case, &models, name, fit);
+                line.truncate(columns.len());
+                table.rows.push(line);
             }
         }
         if !table.rows.is_empty() {
@@ -49,6 +54,9 @@ pub(super) fn section(report: &RunReport) -> Section {
     }
     Section { id: "resampling", title: "What resampling did".into(), blocks }
 }
+
+/// Columns up to the weights.
+const OF_ANY_CASE: usize = 12;
 
 /// What the last columns are, and of how many rows.
 const CLOSENESS: &str = "k: neighbours that a synthetic row can lead to. To majority: distance from synthetic rows to \
