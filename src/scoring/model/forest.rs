@@ -1,10 +1,11 @@
-//! A fitted forest as one flat array of 16-byte nodes. Score = mean over trees of the leaf's weighted frequency of
+//! A fitted forest as one flat array of 8-byte nodes. Score = mean over trees of the leaf's weighted frequency of
 //! positives, summed in f64 in tree order.
 //!
 //! A value goes left if `x <= threshold`, or if its bin (the number of the feature's edges below it) is in the split's
-//! set; a missing one (NaN) goes where the split sends it. Trees are laid out in preorder with siblings side by side, so
-//! a tree has exactly one layout and a forest exactly one file ([`columns`]). Every node knows its own value, the
-//! weighted frequency of positives among its training samples: a sum over its leaves, never stored ([`attribution`]).
+//! set; a missing one (NaN) goes where the split sends it. A split names its threshold by number, a leaf holds what was
+//! counted in it. Trees are laid out in preorder with siblings side by side, so a tree has exactly one layout and a
+//! forest exactly one file ([`columns`]). The value of a node, the weighted frequency of positives among its training
+//! samples, is a sum over its leaves, never stored: attribution makes those of all nodes when it is first asked ([`values`]).
 //! Many rows are scored on ranks instead of values ([`ranked`]), with the same bits.
 
 mod attribution;
@@ -12,64 +13,78 @@ mod builder;
 mod columns;
 mod ranked;
 mod shap;
+mod values;
 
 use super::Classifier;
 use crate::scoring::matrix::FeatureMatrix;
 pub use builder::ForestBuilder;
 use ranked::RankedOnce;
 pub use shap::TreeShap;
+use values::ValuesOnce;
 
 /// Features and edges per feature that the file's columns can name.
 const MAX_FEATURES: usize = 1 << 16;
 const MAX_EDGES: usize = 1 << 8;
 
-const MISSING_LEFT: u32 = 1 << 31;
-const LEAF: u32 = 1 << 30;
-const SUBSET: u32 = 1 << 29;
+const MISSING_LEFT: u8 = 1;
+const LEAF: u8 = 2;
+const SUBSET: u8 = 4;
+/// Draws of a class that a leaf can hold.
+const MAX_COUNT: u32 = (1 << 28) - 1;
 
 /// Descents side by side: the processor overlaps their waits for memory. Six and ten were slower.
 const LANES: usize = 8;
 /// Rows scored together on their values.
 const BLOCK_ROWS: usize = 256;
 
-/// A split or a leaf.
+/// A split or a leaf, its flags in the lowest byte. A split: the number of its edge (8 bits), its feature (16), the left
+/// child, the right one being next to it, or of a subset split its place among the subsets (32). A leaf: draws of positives
+/// and of negatives (28 each), or in the upper half its value or its place among the weights.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Node {
-    /// Flags; of a split, below them, the number of its edge (8 bits) and its feature (16 bits).
-    split: u32,
-    /// The threshold's bits; of a subset split its place among the subsets; of a leaf its negatives.
-    cut: u32,
-    /// The left child, the right one being next to it; of a leaf its positives.
-    left: u32,
-    /// The weighted frequency of positives among the node's training samples.
-    value: f32,
-}
+struct Node(u64);
 
 impl Node {
-    const UNSET: Node = Node { split: LEAF, cut: 0, left: 0, value: 0.0 };
+    const UNSET: Node = Node(LEAF as u64);
+
+    fn split(flags: u8, feature: usize, edge: u8, place: u32) -> Node {
+        Node(u64::from(place) << 32 | (feature as u64) << 16 | u64::from(edge) << 8 | u64::from(flags))
+    }
+
+    fn leaf(place: u32) -> Node {
+        Node(u64::from(place) << 32 | u64::from(LEAF))
+    }
+
+    /// Each at most `MAX_COUNT`.
+    fn counting([negatives, positives]: [u32; 2]) -> Node {
+        Node(u64::from(negatives) << 36 | u64::from(positives) << 8 | u64::from(LEAF))
+    }
+
+    fn counts(self) -> [u32; 2] {
+        [(self.0 >> 36) as u32, (self.0 >> 8) as u32 & MAX_COUNT]
+    }
 
     fn feature(self) -> usize {
-        (self.split & 0xffff) as usize
+        (self.0 >> 16) as usize & 0xffff
     }
 
     fn edge(self) -> u8 {
-        (self.split >> 16) as u8
+        (self.0 >> 8) as u8
     }
 
-    fn threshold(self) -> f32 {
-        f32::from_bits(self.cut)
+    fn place(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 
     fn missing_left(self) -> bool {
-        self.split & MISSING_LEFT != 0
+        self.0 as u8 & MISSING_LEFT != 0
     }
 
     fn is_leaf(self) -> bool {
-        self.split & LEAF != 0
+        self.0 as u8 & LEAF != 0
     }
 
     fn is_subset(self) -> bool {
-        self.split & SUBSET != 0
+        self.0 as u8 & SUBSET != 0
     }
 }
 
@@ -80,12 +95,19 @@ enum Leaves {
     Values,
     /// Draws, and the weights of negatives and positives.
     Counts([f64; 2]),
-    /// Sums of weights, as f32 bits.
+    /// Sums of weights.
     Weights,
 }
 
 /// Which of a feature's bins go left: a bit per bin.
 type Subset = [u64; 4];
+
+/// A split by a subset of bins, and its left child.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct SubsetSplit {
+    left_bins: Subset,
+    left: u32,
+}
 
 /// Ascending numbers of every feature, one feature after another.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -109,8 +131,11 @@ pub struct Forest {
     roots: Vec<u32>,
     /// Thresholds in use; of a feature that is split by subsets the edges of all its bins.
     edges: Edges,
-    subsets: Vec<Subset>,
+    subsets: Vec<SubsetSplit>,
     leaves: Leaves,
+    /// Of negatives and of positives, where leaves are sums of weights.
+    leaf_weights: Vec<[f32; 2]>,
+    values: ValuesOnce,
     ranked: RankedOnce,
 }
 
@@ -127,15 +152,25 @@ impl Forest {
     #[inline(always)]
     fn next(&self, at: u32, row: &[f32]) -> u32 {
         let node = self.nodes[at as usize];
-        let x = row[node.feature()];
         if node.is_subset() {
-            return node.left + u32::from(!self.subset_goes_left(node, x));
+            return self.left(node) + u32::from(!self.subset_goes_left(node, row[node.feature()]));
         }
-        // Without branches: where a row goes can't be foreseen, and a leaf ends each descent at another depth.
-        let goes_left = (x <= node.threshold()) | (x.is_nan() & node.missing_left());
-        let child = node.left.wrapping_add(u32::from(!goes_left));
+        // Without branches: where a row goes can't be foreseen, and a leaf ends each descent at another depth. It looks at
+        // the first feature and edge and stays.
         let stays = 0u32.wrapping_sub(u32::from(node.is_leaf()));
+        let feature = node.feature() & !stays as usize;
+        let edge = (self.edges.offsets[feature] + u32::from(node.edge())) & !stays;
+        let threshold = self.edges.values.get(edge as usize).copied().unwrap_or(0.0);
+        let x = row[feature];
+        let goes_left = (x <= threshold) | (x.is_nan() & node.missing_left());
+        let child = node.place().wrapping_add(u32::from(!goes_left));
         at & stays | child & !stays
+    }
+
+    /// Of a split.
+    #[inline(always)]
+    fn left(&self, node: Node) -> u32 {
+        if node.is_subset() { self.subsets[node.place() as usize].left } else { node.place() }
     }
 
     #[cold]
@@ -144,7 +179,20 @@ impl Forest {
             return node.missing_left();
         }
         let bin = self.edges.of(node.feature()).partition_point(|edge| *edge < x);
-        contains(&self.subsets[node.cut as usize], bin)
+        contains(&self.subsets[node.place() as usize].left_bins, bin)
+    }
+
+    /// The weighted frequency of positives in a leaf.
+    #[inline(always)]
+    fn leaf_value(&self, leaf: Node) -> f32 {
+        match self.leaves {
+            Leaves::Values => f32::from_bits(leaf.place()),
+            Leaves::Counts(weights) => {
+                let [negatives, positives] = leaf.counts().map(f64::from);
+                frequency([negatives * weights[0], positives * weights[1]])
+            }
+            Leaves::Weights => frequency(self.leaf_weights[leaf.place() as usize].map(f64::from)),
+        }
     }
 
     /// The values of the leaves that rows reach from roots, side by side.
@@ -157,7 +205,7 @@ impl Forest {
                 *at = next;
             }
             if moved == 0 {
-                return at.map(|at| f64::from(self.nodes[at as usize].value));
+                return at.map(|at| f64::from(self.leaf_value(self.nodes[at as usize])));
             }
         }
     }
@@ -203,7 +251,8 @@ impl Forest {
             let at = open.pop()?;
             let node = self.nodes[at as usize];
             if !node.is_leaf() {
-                open.extend([node.left + 1, node.left]);
+                let left = self.left(node);
+                open.extend([left + 1, left]);
             }
             Some(at)
         })
@@ -218,11 +267,12 @@ impl Forest {
             let node = self.nodes[at];
             sums[at - nodes.start] = match self.leaves {
                 _ if !node.is_leaf() => {
-                    let left = node.left as usize - nodes.start;
+                    let left = self.left(node) as usize - nodes.start;
                     [sums[left][0] + sums[left + 1][0], sums[left][1] + sums[left + 1][1]]
                 }
-                Leaves::Weights => [node.cut, node.left].map(|bits| f64::from(f32::from_bits(bits))),
-                _ => [node.cut, node.left].map(f64::from),
+                Leaves::Weights => self.leaf_weights[node.place() as usize].map(f64::from),
+                Leaves::Counts(_) => node.counts().map(f64::from),
+                Leaves::Values => [0.0; 2],
             };
         }
         let [of_negatives, of_positives] = match self.leaves {

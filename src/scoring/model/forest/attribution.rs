@@ -3,7 +3,7 @@
 //! In: a prepared row. Out: a contribution per feature, in the score's own unit. At every split of a path the split's
 //! feature gets the value of the child minus the value of the node (Saabas 2014; Palczewska et al. 2014), averaged over
 //! trees in f64 in tree order; contributions and the mean value of the roots add up to the score, up to rounding to f32.
-//! As cheap as scoring, without allocation. It credits a feature by where it stands in a tree: splits near the leaves
+//! As cheap as scoring, without allocation once the values of the nodes are made. It credits a feature by where it stands in a tree: splits near the leaves
 //! get more than Shapley values give them ([`super::shap`]).
 
 use super::{Forest, Leaves};
@@ -14,17 +14,18 @@ impl Forest {
     pub fn path_contributions(&self, row: &[f32], contributions: &mut [f64]) -> Result<f64, ScoringError> {
         self.check_attribution(row, contributions)?;
         contributions.fill(0.0);
+        let values = self.node_values();
         let mut roots = 0.0;
         for &root in &self.roots {
             let mut at = root;
-            roots += f64::from(self.nodes[at as usize].value);
+            roots += f64::from(values[at as usize]);
             loop {
                 let next = self.next(at, row);
                 if next == at {
                     break;
                 }
-                let node = self.nodes[at as usize];
-                contributions[node.feature()] += f64::from(self.nodes[next as usize].value) - f64::from(node.value);
+                let feature = self.nodes[at as usize].feature();
+                contributions[feature] += f64::from(values[next as usize]) - f64::from(values[at as usize]);
                 at = next;
             }
         }

@@ -1,10 +1,11 @@
 //! Trees node by node, in preorder (a split, its left subtree, its right subtree), checked, as a [`Forest`].
 //!
 //! In: from the grower thresholds, from a file numbers of edges known before. Out: nodes that name their edge, the
-//! thresholds in use per feature ascending, the values of all nodes.
+//! thresholds in use per feature ascending.
 
-use super::ranked::RankedOnce;
-use super::{Edges, Forest, LEAF, Leaves, MAX_EDGES, MAX_FEATURES, MISSING_LEFT, Node, SUBSET, Subset, frequency};
+use super::{
+    Edges, Forest, Leaves, MAX_COUNT, MAX_EDGES, MAX_FEATURES, MISSING_LEFT, Node, SUBSET, Subset, SubsetSplit,
+};
 use crate::scoring::error::ScoringError;
 use crate::scoring::model::tensors::damaged;
 
@@ -16,8 +17,6 @@ const MAX_WEIGHT: f64 = 1e100;
 struct FeatureEdges {
     /// Ascending, with the number by which the nodes know each until the forest is complete.
     sorted: Vec<(f32, u8)>,
-    /// Which numbers are in use.
-    used: Subset,
     /// The edges of all bins, where splits are subsets of them.
     of_bins: Option<Vec<f32>>,
 }
@@ -36,28 +35,26 @@ impl FeatureEdges {
                 number
             }
         };
-        self.mark(number);
         Ok(number)
-    }
-
-    fn mark(&mut self, number: u8) {
-        self.used[usize::from(number / 64)] |= 1 << (number % 64);
-    }
-
-    fn is_used(&self, number: u8) -> bool {
-        super::contains(&self.used, usize::from(number))
     }
 }
 
 /// Takes trees node by node in preorder and checks them. All leaves are of one sort.
 pub struct ForestBuilder {
     forest: Forest,
-    /// Places of the open tree that wait for a node, the next one last.
+    /// The place of the open tree that waits for the next node; `NOWHERE`: no tree is open.
+    next: u32,
+    /// Those that wait for one after it: right children, the next one last.
     open: Vec<u32>,
     edges: Vec<FeatureEdges>,
+    /// By feature: how many edges were known beforehand, and which numbers are in use.
+    n_known: Vec<u16>,
+    used: Vec<Subset>,
     class_weights: [f64; 2],
     leaves: Option<Leaves>,
 }
+
+const NOWHERE: u32 = u32::MAX;
 
 impl ForestBuilder {
     pub fn new(n_features: usize) -> Result<Self, ScoringError> {
@@ -71,10 +68,20 @@ impl ForestBuilder {
             edges: Edges::default(),
             subsets: Vec::new(),
             leaves: Leaves::Values,
-            ranked: RankedOnce::default(),
+            leaf_weights: Vec::new(),
+            values: Default::default(),
+            ranked: Default::default(),
         };
-        let edges = vec![FeatureEdges::default(); n_features];
-        Ok(Self { forest, open: Vec::new(), edges, class_weights: [1.0; 2], leaves: None })
+        Ok(Self {
+            forest,
+            next: NOWHERE,
+            open: Vec::new(),
+            edges: vec![FeatureEdges::default(); n_features],
+            n_known: vec![0; n_features],
+            used: vec![[0; 4]; n_features],
+            class_weights: [1.0; 2],
+            leaves: None,
+        })
     }
 
     /// What a draw of a negative and of a positive weighs, for [`Self::leaf_counts`].
@@ -83,11 +90,14 @@ impl ForestBuilder {
     }
 
     /// Edges known beforehand, ascending: [`Self::split_at`] names them by their place.
-    pub(super) fn with_edges(mut self, edges: &Edges) -> Self {
+    pub(super) fn with_edges(mut self, edges: &Edges) -> Result<Self, ScoringError> {
         for (feature, of) in self.edges.iter_mut().enumerate() {
-            of.sorted = edges.of(feature).iter().zip(0..=u8::MAX).map(|(&edge, number)| (edge + 0.0, number)).collect();
+            let known = edges.of(feature);
+            known.iter().try_for_each(|edge| check_threshold(*edge))?;
+            of.sorted = known.iter().zip(0..=u8::MAX).map(|(&edge, number)| (edge + 0.0, number)).collect();
+            self.n_known[feature] = of.sorted.len() as u16;
         }
-        self
+        Ok(self)
     }
 
     /// Room for so many nodes at once: a forest that grows moves many times.
@@ -98,9 +108,8 @@ impl ForestBuilder {
 
     pub fn begin_tree(&mut self) -> Result<(), ScoringError> {
         self.end_tree()?;
-        let root = self.reserve(1)?;
-        self.forest.roots.push(root);
-        self.open.push(root);
+        self.next = self.reserve::<1>()?;
+        self.forest.roots.push(self.next);
         Ok(())
     }
 
@@ -110,18 +119,18 @@ impl ForestBuilder {
         let threshold = threshold + 0.0;
         check_threshold(threshold)?;
         let number = self.edges_of(feature)?.number(feature, threshold)?;
-        self.push_split(feature, number, threshold.to_bits(), if missing_left { MISSING_LEFT } else { 0 })
+        self.mark(feature, number);
+        self.push_split(feature, number, missing_left)
     }
 
     /// A split at one of the edges known beforehand.
+    #[inline(always)]
     pub(super) fn split_at(&mut self, feature: usize, number: u8, missing_left: bool) -> Result<(), ScoringError> {
-        let edges = self.edges_of(feature)?;
-        let Some(&(threshold, _)) = edges.sorted.get(usize::from(number)) else {
+        if self.n_known.get(feature).is_none_or(|&n_known| u16::from(number) >= n_known) {
             return Err(damaged(&format!("names edge {number} of feature {feature}, which does not exist")));
-        };
-        check_threshold(threshold)?;
-        edges.mark(number);
-        self.push_split(feature, number, threshold.to_bits(), if missing_left { MISSING_LEFT } else { 0 })
+        }
+        self.mark(feature, number);
+        self.push_split(feature, number, missing_left)
     }
 
     /// Sends a subset of a feature's bins left. `edges` are all edges of the feature, the same for the whole forest; a
@@ -142,18 +151,18 @@ impl ForestBuilder {
                     MAX_EDGES - 1
                 )));
             }
-            for &edge in edges {
-                known.number(feature, edge + 0.0)?;
-            }
+            let numbers = edges.iter().map(|edge| known.number(feature, edge + 0.0)).collect::<Result<Vec<u8>, _>>()?;
             known.of_bins = Some(edges.to_vec());
+            numbers.into_iter().for_each(|number| self.mark(feature, number));
         }
         for (at, word) in left.iter_mut().enumerate() {
             let n_bits = (edges.len() + 1).saturating_sub(64 * at).min(64);
             *word &= if n_bits == 64 { u64::MAX } else { (1 << n_bits) - 1 };
         }
         let place = u32::try_from(self.forest.subsets.len()).map_err(|_| damaged("has too many subsets"))?;
-        self.push_split(feature, 0, place, SUBSET | if missing_left { MISSING_LEFT } else { 0 })?;
-        self.forest.subsets.push(left);
+        let flags = SUBSET | if missing_left { MISSING_LEFT } else { 0 };
+        let below = self.push_open(|_| Node::split(flags, feature, 0, place))?;
+        self.forest.subsets.push(SubsetSplit { left_bins: left, left: below });
         Ok(())
     }
 
@@ -162,16 +171,20 @@ impl ForestBuilder {
         if !(0.0..=1.0).contains(&value) {
             return Err(damaged(&format!("has a leaf of value {value}: expected 0 to 1")));
         }
-        self.push_leaf(Leaves::Values, [0; 2], value + 0.0)
+        self.push_leaf(Leaves::Values, Node::leaf((value + 0.0).to_bits()))
     }
 
     /// Draws of negatives and of positives.
+    #[inline(always)]
     pub fn leaf_counts(&mut self, counts: [u32; 2]) -> Result<(), ScoringError> {
+        if counts.iter().any(|&count| count > MAX_COUNT) {
+            return Err(damaged(&format!("has a leaf of {counts:?} draws: expected at most {MAX_COUNT}")));
+        }
         let weights = self.class_weights;
-        if !weights.iter().all(|weight| (0.0..=MAX_WEIGHT).contains(weight)) {
+        if self.leaves.is_none() && !weights.iter().all(|weight| (0.0..=MAX_WEIGHT).contains(weight)) {
             return Err(damaged(&format!("has class weights {weights:?}: expected 0 to {MAX_WEIGHT:e}")));
         }
-        self.push_leaf(Leaves::Counts(weights.map(|weight| weight + 0.0)), counts, 0.0)
+        self.push_leaf(Leaves::Counts(weights.map(|weight| weight + 0.0)), Node::counting(counts))
     }
 
     /// Sums of the weights of negatives and of positives.
@@ -179,7 +192,10 @@ impl ForestBuilder {
         if !weights.iter().all(|weight| (0.0..f32::INFINITY).contains(weight)) {
             return Err(damaged(&format!("has a leaf of weights {weights:?}: expected finite ones of at least 0")));
         }
-        self.push_leaf(Leaves::Weights, weights.map(|weight| (weight + 0.0).to_bits()), 0.0)
+        let place = u32::try_from(self.forest.leaf_weights.len()).map_err(|_| damaged("has too many leaves"))?;
+        self.push_leaf(Leaves::Weights, Node::leaf(place))?;
+        self.forest.leaf_weights.push(weights.map(|weight| weight + 0.0));
+        Ok(())
     }
 
     /// The forest, if its trees are complete.
@@ -189,9 +205,6 @@ impl ForestBuilder {
             return Err(damaged("has no trees"));
         }
         self.settle_edges()?;
-        if self.forest.leaves != Leaves::Values {
-            self.settle_values();
-        }
         Ok(self.forest)
     }
 
@@ -202,7 +215,8 @@ impl ForestBuilder {
         let mut numbers: Vec<Vec<u8>> = vec![Vec::new(); self.edges.len()];
         for (feature, edges) in self.edges.iter().enumerate() {
             let start = settled.values.len();
-            let used = || edges.sorted.iter().filter(|(_, number)| edges.is_used(*number));
+            let is_used = |number: u8| super::contains(&self.used[feature], usize::from(number));
+            let used = || edges.sorted.iter().filter(|(_, number)| is_used(*number));
             settled.values.extend(used().map(|(edge, _)| edge));
             settled.offsets.push(settled.values.len() as u32);
             if !used().zip(0..=u8::MAX).all(|((_, old), new)| *old == new) {
@@ -218,22 +232,11 @@ impl ForestBuilder {
         if numbers.iter().any(|numbers| !numbers.is_empty()) {
             for node in self.forest.nodes.iter_mut().filter(|node| !node.is_leaf() && !node.is_subset()) {
                 if let Some(&new) = numbers[node.feature()].get(usize::from(node.edge())) {
-                    node.split = node.split & !(0xff << 16) | u32::from(new) << 16;
+                    node.0 = node.0 & !0xff00 | u64::from(new) << 8;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Of all nodes, leaves included.
-    fn settle_values(&mut self) {
-        for tree in 0..self.forest.n_trees() {
-            let sums = self.forest.class_sums(tree);
-            let nodes = self.forest.tree(tree);
-            for (node, sums) in self.forest.nodes[nodes].iter_mut().zip(sums) {
-                node.value = frequency(sums);
-            }
-        }
     }
 
     #[inline]
@@ -242,49 +245,63 @@ impl ForestBuilder {
         self.edges.get_mut(feature).ok_or_else(|| damaged(&format!("splits on feature {feature} of {n_features}")))
     }
 
-    #[inline]
-    fn push_split(&mut self, feature: usize, number: u8, cut: u32, flags: u32) -> Result<(), ScoringError> {
-        let at = self.take_open()?;
-        let left = self.reserve(2)?;
-        let split = flags | u32::from(number) << 16 | feature as u32;
-        self.forest.nodes[at as usize] = Node { split, cut, left, value: 0.0 };
-        self.open.extend([left + 1, left]);
-        Ok(())
+    #[inline(always)]
+    fn mark(&mut self, feature: usize, number: u8) {
+        self.used[feature][usize::from(number / 64)] |= 1 << (number % 64);
     }
 
-    #[inline]
-    fn push_leaf(&mut self, sort: Leaves, [cut, left]: [u32; 2], value: f32) -> Result<(), ScoringError> {
-        if *self.leaves.get_or_insert(sort) != sort {
+    #[inline(always)]
+    fn push_split(&mut self, feature: usize, number: u8, missing_left: bool) -> Result<(), ScoringError> {
+        let flags = if missing_left { MISSING_LEFT } else { 0 };
+        self.push_open(|left| Node::split(flags, feature, number, left)).map(drop)
+    }
+
+    /// A split and places for its children, the left one waiting for the next node; where that is.
+    #[inline(always)]
+    fn push_open(&mut self, split: impl Fn(u32) -> Node) -> Result<u32, ScoringError> {
+        let at = self.waiting()?;
+        let left = self.reserve::<2>()?;
+        self.forest.nodes[at as usize] = split(left);
+        self.next = left;
+        self.open.push(left + 1);
+        Ok(left)
+    }
+
+    #[inline(always)]
+    fn push_leaf(&mut self, sort: Leaves, leaf: Node) -> Result<(), ScoringError> {
+        let at = self.waiting()?;
+        if self.leaves.is_none() {
+            (self.leaves, self.forest.leaves) = (Some(sort), sort);
+        } else if std::mem::discriminant(&self.forest.leaves) != std::mem::discriminant(&sort) {
             return Err(damaged("mixes leaves of different sorts"));
         }
-        let at = self.take_open()?;
-        self.forest.leaves = sort;
-        self.forest.nodes[at as usize] = Node { split: LEAF, cut, left, value };
+        self.forest.nodes[at as usize] = leaf;
+        self.next = self.open.pop().unwrap_or(NOWHERE);
         Ok(())
     }
 
     fn end_tree(&self) -> Result<(), ScoringError> {
-        if self.open.is_empty() { Ok(()) } else { Err(damaged("has an incomplete tree")) }
+        if self.next == NOWHERE { Ok(()) } else { Err(damaged("has an incomplete tree")) }
     }
 
     /// Whether the open tree still waits for nodes.
     #[cfg(test)]
     pub(super) fn is_open(&self) -> bool {
-        !self.open.is_empty()
+        self.next != NOWHERE
     }
 
-    #[inline]
-    fn take_open(&mut self) -> Result<u32, ScoringError> {
-        self.open.pop().ok_or_else(|| damaged("has nodes outside a tree"))
+    #[inline(always)]
+    fn waiting(&self) -> Result<u32, ScoringError> {
+        if self.next == NOWHERE { Err(damaged("has nodes outside a tree")) } else { Ok(self.next) }
     }
 
-    /// Room for `n` nodes side by side.
-    #[inline]
-    fn reserve(&mut self, n: usize) -> Result<u32, ScoringError> {
+    /// Room for `N` nodes side by side.
+    #[inline(always)]
+    fn reserve<const N: usize>(&mut self) -> Result<u32, ScoringError> {
         let at = self.forest.nodes.len();
-        let end = u32::try_from(at + n).map_err(|_| damaged("has more than 4 billion nodes"))?;
-        self.forest.nodes.resize(at + n, Node::UNSET);
-        Ok(end - n as u32)
+        let end = u32::try_from(at + N).map_err(|_| damaged("has more than 4 billion nodes"))?;
+        self.forest.nodes.extend_from_slice(&[Node::UNSET; N]);
+        Ok(end - N as u32)
     }
 }
 

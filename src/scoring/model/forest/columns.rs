@@ -43,16 +43,17 @@ impl Forest {
         }
         match self.leaves {
             Leaves::Values => {
-                let values = le(leaves().map(|node| node.value.to_le_bytes()));
+                let values = le(leaves().map(|node| node.place().to_le_bytes()));
                 arrays.insert("leaf_value", array(Dtype::F32, values, 4));
             }
             Leaves::Weights => {
-                let weights = le(leaves().flat_map(|node| [node.cut, node.left]).map(u32::to_le_bytes));
+                let of = |node: &Node| self.leaf_weights[node.place() as usize];
+                let weights = le(leaves().flat_map(of).map(f32::to_le_bytes));
                 arrays.insert("leaf_weights", array(Dtype::F32, weights, 4));
             }
             Leaves::Counts(weights) => {
                 let mut counts = Vec::new();
-                leaves().flat_map(|node| [node.cut, node.left]).for_each(|count| push_varint(&mut counts, count));
+                leaves().flat_map(|node| node.counts()).for_each(|count| push_varint(&mut counts, count));
                 arrays.insert("leaf_counts", array(Dtype::U8, counts, 1));
                 arrays.insert("class_weights", array(Dtype::F64, le(weights.map(f64::to_le_bytes).into_iter()), 8));
             }
@@ -63,7 +64,7 @@ impl Forest {
     /// A bit per bin of the feature, in whole bytes.
     fn subset_bytes(&self, node: Node) -> impl Iterator<Item = u8> + use<> {
         let n_bytes = subset_size(self.edges.of(node.feature()));
-        self.subsets[node.cut as usize].map(u64::to_le_bytes).into_iter().flatten().take(n_bytes)
+        self.subsets[node.place() as usize].left_bins.map(u64::to_le_bytes).into_iter().flatten().take(n_bytes)
     }
 
     /// Every count, index and value is checked; whatever loads scores any row of `n_features` values.
@@ -75,7 +76,7 @@ impl Forest {
         let n_nodes = n_nodes.ok_or_else(|| damaged("counts too many nodes"))?;
         let topology = packed(&tensors, "topology", n_nodes)?;
         let n_splits = (0..n_nodes).filter(|&at| bit(topology, at)).count();
-        let mut builder = ForestBuilder::new(n_features)?.with_edges(&edges);
+        let mut builder = ForestBuilder::new(n_features)?.with_edges(&edges)?;
         let mut splits = SplitColumns::read(&tensors, n_splits, &edges)?;
         let mut leaves = LeafColumn::read(&tensors, n_nodes - n_splits)?;
         if let LeafColumn::Counts { class_weights, .. } = &leaves {
@@ -142,6 +143,7 @@ impl<'a> SplitColumns<'a> {
         })
     }
 
+    #[inline(always)]
     fn push_next(&mut self, builder: &mut ForestBuilder) -> Result<(), ScoringError> {
         let (at, feature) = (self.at, usize::from(self.features[self.at]));
         self.at += 1;
@@ -182,6 +184,7 @@ impl<'a> LeafColumn<'a> {
         })
     }
 
+    #[inline(always)]
     fn push_next(&mut self, builder: &mut ForestBuilder) -> Result<(), ScoringError> {
         let too_few = || damaged("has too few leaves");
         match self {
@@ -227,7 +230,16 @@ pub(super) fn push_varint(bytes: &mut Vec<u8>, mut value: u32) {
 }
 
 /// The next varint, in its shortest form and within 32 bits.
+#[inline]
 pub(super) fn take_varint(bytes: &mut &[u8]) -> Result<u32, ScoringError> {
+    if let [byte @ 0..0x80, rest @ ..] = *bytes {
+        *bytes = rest;
+        return Ok(u32::from(*byte));
+    }
+    take_long_varint(bytes)
+}
+
+fn take_long_varint(bytes: &mut &[u8]) -> Result<u32, ScoringError> {
     let mut value = 0u64;
     for (at, &byte) in bytes.iter().enumerate().take(5) {
         value |= u64::from(byte & 0x7f) << (7 * at);

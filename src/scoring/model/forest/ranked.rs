@@ -89,20 +89,23 @@ impl Ranked {
             let (left, limit, less) = match node {
                 leaf if leaf.is_leaf() => (at as u32, u8::MAX, 0),
                 split if split.is_subset() => {
-                    let left_codes = codes(&forest.subsets[split.cut as usize], split.missing_left());
-                    subsets.push(RankedSubset { left_codes, left: split.left });
+                    let subset = &forest.subsets[split.place() as usize];
+                    let left_codes = codes(&subset.left_bins, split.missing_left());
+                    subsets.push(RankedSubset { left_codes, left: subset.left });
                     (subsets.len() as u32 - 1, 0, SUBSET_SPLIT)
                 }
                 // An infinite edge stands behind the finite ones, and every rank is at most its number.
                 split => {
                     let limit = split.edge().min(n_finite[split.feature()]);
-                    if split.missing_left() { (split.left, limit + 1, 0) } else { (split.left, limit, 1) }
+                    if split.missing_left() { (split.place(), limit + 1, 0) } else { (split.place(), limit, 1) }
                 }
             };
-            u64::from(left) << 32 | (node.feature() as u64) << 16 | u64::from(limit) << 8 | u64::from(less)
+            let feature = if node.is_leaf() { 0 } else { node.feature() };
+            u64::from(left) << 32 | (feature as u64) << 16 | u64::from(limit) << 8 | u64::from(less)
         };
         let nodes = forest.nodes.iter().enumerate().map(&mut ranked).collect();
-        let values = forest.nodes.iter().map(|node| node.value).collect();
+        let value = |node: &Node| if node.is_leaf() { forest.leaf_value(*node) } else { 0.0 };
+        let values = forest.nodes.iter().map(value).collect();
         Some(Ranked { nodes, values, roots: forest.roots.clone(), subsets, coders })
     }
 

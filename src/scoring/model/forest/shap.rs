@@ -75,7 +75,8 @@ impl<'a> TreeShap<'a> {
             }
             let node = self.forest.nodes[at as usize];
             if !node.is_leaf() {
-                open.extend([(node.left + 1, node.feature() as u32, false), (node.left, node.feature() as u32, false)]);
+                let (left, feature) = (self.forest.left(node), node.feature() as u32);
+                open.extend([(left + 1, feature, false), (left, feature, false)]);
             }
         }
         longest
@@ -104,7 +105,7 @@ impl<'a> TreeShap<'a> {
         products.clear();
         products.resize(nodes.len() * n_points, 1.0);
         for at in nodes.clone().filter(|&at| !self.forest.nodes[at].is_leaf()) {
-            let left = self.forest.nodes[at].left as usize;
+            let left = self.forest.left(self.forest.nodes[at]) as usize;
             let next = self.forest.next(at as u32, row) as usize;
             let (upper, lower) = products.split_at_mut((left - nodes.start) * n_points);
             let upper = &upper[(at - nodes.start) * n_points..][..n_points];
@@ -130,14 +131,14 @@ impl<'a> TreeShap<'a> {
             let (upper, lower) = products.split_at_mut((at + 1 - nodes.start) * n_points);
             let own = &mut upper[(at - nodes.start) * n_points..];
             if node.is_leaf() {
-                own.iter_mut().for_each(|product| *product *= f64::from(node.value));
+                let value = f64::from(self.forest.leaf_value(node));
+                own.iter_mut().for_each(|product| *product *= value);
                 continue;
             }
             own.fill(0.0);
-            let lower = &lower[(node.left as usize - at - 1) * n_points..];
-            for (child, lower) in
-                [0, 1].map(|side| node.left as usize + side).into_iter().zip(lower.chunks_exact(n_points))
-            {
+            let left = self.forest.left(node) as usize;
+            let lower = &lower[(left - at - 1) * n_points..];
+            for (child, lower) in [left, left + 1].into_iter().zip(lower.chunks_exact(n_points)) {
                 let above = self.same_above[child];
                 let mut credit = 0.0;
                 for ((own, sum), &(t, weight)) in own.iter_mut().zip(lower).zip(&self.quadrature) {
@@ -172,7 +173,7 @@ fn shares(forest: &Forest, tree: usize) -> Vec<f64> {
         forest.class_sums(tree).into_iter().map(|[negatives, positives]| negatives + positives).collect();
     let mut shares = vec![1.0; nodes.len()];
     for at in nodes.clone().filter(|&at| !forest.nodes[at].is_leaf()) {
-        let (cover, left) = (covers[at - nodes.start], forest.nodes[at].left as usize - nodes.start);
+        let (cover, left) = (covers[at - nodes.start], forest.left(forest.nodes[at]) as usize - nodes.start);
         for child in [left, left + 1] {
             shares[child] = if cover > 0.0 { covers[child] / cover } else { 0.5 };
         }
@@ -186,10 +187,12 @@ fn expectation(forest: &Forest, tree: usize, shares: &[f64]) -> f64 {
     let mut values = vec![0.0; nodes.len()];
     for at in nodes.clone().rev() {
         let node = forest.nodes[at];
-        let left = (node.left as usize).wrapping_sub(nodes.start);
         values[at - nodes.start] = match node.is_leaf() {
-            true => f64::from(node.value),
-            false => shares[left] * values[left] + shares[left + 1] * values[left + 1],
+            true => f64::from(forest.leaf_value(node)),
+            false => {
+                let left = forest.left(node) as usize - nodes.start;
+                shares[left] * values[left] + shares[left + 1] * values[left + 1]
+            }
         };
     }
     values[0]

@@ -32,8 +32,8 @@ const EDGES: [f32; 5] = [-3.0, 0.0, 0.25, 1.5, f32::MAX];
 fn push_leaf(draws: &mut Draws, builder: &mut ForestBuilder, sort: Sort) {
     match sort {
         Sort::Values => builder.leaf(draws.below(1001) as f32 / 1000.0),
-        // Counts of one, two and five bytes, and pairs of zeros.
-        Sort::Counts => builder.leaf_counts([0, 0].map(|_| [0, 1, 3, 127, 128, 70_000, u32::MAX][draws.below(7)])),
+        // Counts of one, two and four bytes, and pairs of zeros.
+        Sort::Counts => builder.leaf_counts([0, 0].map(|_| [0, 1, 3, 127, 128, 70_000, MAX_COUNT][draws.below(7)])),
         Sort::Weights => builder.leaf_weights([0, 0].map(|_| draws.below(7) as f32 / 3.0)),
     }
     .unwrap();
@@ -255,7 +255,7 @@ fn a_subset_of_bins_goes_left() {
         assert_eq!(xs.map(|x| forest.score_row(&[0.0, x])), expected);
         let matrix = FeatureMatrix::new(["a".to_string(), "b".to_string()].into(), rows.clone());
         assert!(forest.score(&matrix).chunks(10).all(|scores| scores == expected));
-        assert_eq!(forest.subsets, [[0b0101, 0, 0, 0]], "bits beyond the bins say nothing");
+        assert_eq!(forest.subsets[0].left_bins, [0b0101, 0, 0, 0], "bits beyond the bins say nothing");
     }
 }
 
@@ -300,16 +300,17 @@ fn every_node_knows_the_frequency_of_its_samples() {
             while let Some(at) = open.pop() {
                 let node = forest.nodes[at as usize];
                 if !node.is_leaf() {
-                    open.extend([node.left, node.left + 1]);
+                    open.extend([forest.left(node), forest.left(node) + 1]);
                 } else if sort == Sort::Counts {
-                    sums = [sums[0] + 0.625 * f64::from(node.cut), sums[1] + 2.5 * f64::from(node.left)];
+                    let [negatives, positives] = node.counts().map(f64::from);
+                    sums = [sums[0] + 0.625 * negatives, sums[1] + 2.5 * positives];
                 } else {
-                    let weights = [node.cut, node.left].map(|bits| f64::from(f32::from_bits(bits)));
+                    let weights = forest.leaf_weights[node.place() as usize].map(f64::from);
                     sums = [sums[0] + weights[0], sums[1] + weights[1]];
                 }
             }
             let expected = if sums[0] + sums[1] > 0.0 { sums[1] / (sums[0] + sums[1]) } else { 0.0 };
-            assert!(close(forest.nodes[at as usize].value.into(), expected));
+            assert!(close(forest.node_values()[at as usize].into(), expected));
         }
     }
 }
@@ -339,14 +340,14 @@ fn expected_score(forest: &Forest, covers: &[Vec<f64>], row: &[f32], known: usiz
     fn expected(forest: &Forest, covers: &[f64], start: usize, at: u32, row: &[f32], known: usize) -> f64 {
         let node = forest.nodes[at as usize];
         if node.is_leaf() {
-            return node.value.into();
+            return forest.leaf_value(node).into();
         }
         if known >> node.feature() & 1 == 1 {
             return expected(forest, covers, start, forest.next(at, row), row, known);
         }
         let cover = |at: u32| covers[at as usize - start];
         let share = |child: u32| if cover(at) > 0.0 { cover(child) / cover(at) } else { 0.5 };
-        [node.left, node.left + 1]
+        [forest.left(node), forest.left(node) + 1]
             .into_iter()
             .map(|child| share(child) * expected(forest, covers, start, child, row, known))
             .sum()
@@ -441,6 +442,11 @@ fn what_is_no_forest_is_refused() {
     builder.split(1, 0.0, false).unwrap();
     builder.leaf(0.0).unwrap();
     assert!(builder.leaf_counts([1, 1]).is_err(), "leaves of two sorts");
+    for counts in [[MAX_COUNT + 1, 0], [0, MAX_COUNT + 1]] {
+        let mut builder = ForestBuilder::new(1).unwrap();
+        builder.begin_tree().unwrap();
+        assert!(builder.leaf_counts(counts).is_err(), "more than a node holds");
+    }
     assert!(builder.begin_tree().is_err() && builder.build().is_err(), "a right child is missing");
     assert!(ForestBuilder::new(1).unwrap().build().is_err(), "no trees");
 }
