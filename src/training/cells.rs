@@ -296,7 +296,10 @@ impl PartOfGrid<'_> {
         let (train, held_out) = self.split.rows(self.part);
         let apart = aside.map(|share| set_aside(self.split.protocol, train, share, self.seed())).transpose()?;
         let (train, watched) = apart.as_ref().map_or((train, None), |(train, watched)| (train, Some(watched)));
+        let started = Instant::now();
         let prepared = prepare(&self.config.recipe(), train, held_out, self.storage, self.seed())?;
+        let (protocol, seconds) = (self.split.protocol.as_str(), started.elapsed().as_secs_f64());
+        tracing::info!(protocol, part = %self.part, seconds, "prepared");
         let watched = watched.map(|rows| prepared.watched(rows)).transpose()?;
         let of_part = cases.iter().map(|case| case.case.clone()).collect();
         let mut shared = Shared::new(&prepared.train, self.seed(), of_part);
