@@ -184,6 +184,8 @@ pub struct Grid<'a> {
     pub storage: &'a Storage,
     /// Keys of the cells to do; all where there are none named.
     pub only: Option<&'a BTreeSet<String>>,
+    /// Told the key of every cell once it is in the store.
+    pub published: &'a dyn Fn(&str) -> Result<()>,
     pub progress: &'a dyn Progress,
 }
 
@@ -212,10 +214,9 @@ impl Grid<'_> {
                 of_grid.fit(&|case, model| is_open(key(case, model)), &mut |fit| {
                     timings.push(publish(&of_grid, &data.dataset.ids, key(fit.case, fit.model), fit, store)?);
                     progress.advance(Unit::Cells, 1);
-                    if let Some(Timing { key, cell, seconds, .. }) = timings.last() {
-                        tracing::info!(cell, key, seconds, "fitted");
-                    }
-                    Ok(())
+                    let Some(Timing { key, cell, seconds, .. }) = timings.last() else { return Ok(()) };
+                    tracing::info!(cell, key, seconds, "fitted");
+                    (self.published)(key)
                 })?;
             }
         }

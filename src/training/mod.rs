@@ -38,6 +38,7 @@ pub mod checks;
 pub mod outcome;
 pub mod run;
 pub mod run_dir;
+pub mod run_store;
 pub mod shards;
 pub mod table_file;
 pub mod timing;

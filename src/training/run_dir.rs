@@ -271,6 +271,11 @@ impl CellStore {
         files.push(("cell.json", to_json(&cell)));
         publish_folder(&self.folder, &cell.key, &files, || self.has(&cell.key))
     }
+
+    /// Publishes a cell that another machine made, by its files.
+    pub fn adopt(&self, key: &str, files: &[(String, Vec<u8>)]) -> Result<()> {
+        publish_folder(&self.folder, key, files, || self.has(key))
+    }
 }
 
 /// Makes a folder of files appear whole under its name. What is there already stays if `is_whole`, else it is replaced.

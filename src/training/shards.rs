@@ -1,10 +1,10 @@
 //! One grid on many machines: the plan, a shard's part of it, and what is missing at the end.
 //!
-//! In: a run folder that all machines see. `plan.json` lists the cells in a fixed order, with what each will take; shard `i`
-//! of `n` does every cell whose number is `i` modulo `n` and that is not there yet. A cell is published whole under its key
-//! or not at all, so that work done twice is harmless, and a cell has the same bytes wherever it is made. Placement, retries
-//! and logs are the engine's ([`engines`]). Limits: the folder is one that is mounted, not an object store; every shard
-//! reads the data files for itself.
+//! In: a run folder that all machines see, or an object store ([`super::run_store`]). `plan.json` lists the cells in a fixed
+//! order, with what each will take; shard `i` of `n` does every cell whose number is `i` modulo `n` and that is not there yet.
+//! A cell is published whole under its key or not at all, so that work done twice is harmless, and a cell has the same
+//! bytes wherever it is made. Shards learn from the table as `plan` read it ([`snapshot`]), never from the original files:
+//! what becomes of those after the plan changes nothing. Placement, retries and logs are the engine's ([`engines`]).
 
 pub mod engines;
 
@@ -17,8 +17,10 @@ use super::cells::{PlannedCell, plan};
 use super::checks::memory_of_cell;
 use super::config::{Config, ModelConfig};
 use super::error::{Error, Result};
-use super::read::ReadData;
-use super::run_dir::{CellStore, read_json};
+use super::mapped::Storage;
+use super::progress::Progress;
+use super::read::{ReadData, snapshot};
+use super::run_dir::read_json;
 use super::split::Split;
 
 pub const PLAN_FILE: &str = "plan.json";
@@ -33,7 +35,22 @@ pub struct PlanFile {
     pub run_id: String,
     /// SHA-256 of the files that were read.
     pub inputs: Vec<String>,
+    /// SHA-256 of `table.json`, which has that of `table.parquet`.
+    pub table: String,
     pub cells: Vec<Planned>,
+}
+
+impl PlanFile {
+    /// 1: without a table.
+    const FORMAT: u32 = 2;
+}
+
+/// What is planned.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    pub run_id: &'a str,
+    pub table: String,
+    pub cells: Vec<PlannedCell>,
 }
 
 /// A cell, and what it will take.
@@ -63,7 +80,8 @@ impl Shard {
 }
 
 impl PlanFile {
-    pub fn of(config: &Config, data: &ReadData, splits: &[Split], run_id: &str, cells: Vec<PlannedCell>) -> PlanFile {
+    pub fn of(config: &Config, data: &ReadData, splits: &[Split], planning: Planning) -> PlanFile {
+        let Planning { run_id, table, cells } = planning;
         let planned = |cell: PlannedCell| {
             let rows = rows(config, splits, &cell);
             Planned {
@@ -74,11 +92,12 @@ impl PlanFile {
             }
         };
         PlanFile {
-            format: 1,
+            format: Self::FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             code: env!("FRAUDML_CODE").into(),
             run_id: run_id.into(),
             inputs: data.fingerprints.iter().map(|file| file.sha256.clone()).collect(),
+            table,
             cells: cells.into_iter().map(planned).collect(),
         }
     }
@@ -90,41 +109,43 @@ impl PlanFile {
             let missing = Error::permanent(format!("`{}` has no {PLAN_FILE}", run.display()));
             return Err(missing.hint("`fraudml plan --config ..` makes one"));
         }
-        let plan: PlanFile = read_json(&path)?;
-        let (version, code) = (env!("CARGO_PKG_VERSION"), env!("FRAUDML_CODE"));
-        if plan.format != 1 || plan.version != version || plan.code != code {
-            return Err(Error::permanent(format!(
-                "`{}` was made by another fraudml: expected format 1, version {version}, code {code}, found format {}, version {}, code {}",
-                path.display(),
-                plan.format,
-                plan.version,
-                plan.code
-            ))
-            .hint("plan again with this one, or install that one on every machine"));
+        PlanFile::check_maker(&path)?;
+        read_json(&path)
+    }
+
+    /// The data that the run was planned on, as they were then.
+    pub fn data(&self, run: &Path, storage: &Storage, progress: &dyn Progress) -> Result<ReadData> {
+        snapshot::read(run, &self.table, storage, progress)
+    }
+
+    /// Refuses the plan of another program before the rest of it is looked at.
+    fn check_maker(path: &Path) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Maker {
+            format: u32,
+            version: String,
+            code: String,
         }
-        Ok(plan)
+        let Maker { format, version, code } = read_json(path)?;
+        let here = (Self::FORMAT, env!("CARGO_PKG_VERSION"), env!("FRAUDML_CODE"));
+        if (format, version.as_str(), code.as_str()) == here {
+            return Ok(());
+        }
+        Err(Error::permanent(format!(
+            "`{}` was made by another fraudml: expected format {}, version {}, code {}, found format {format}, version {version}, code {code}",
+            path.display(), here.0, here.1, here.2,
+        ))
+        .hint("plan again with this one, or install that one on every machine"))
     }
 
-    /// Cells that are not there.
-    pub fn missing(&self, store: &CellStore) -> Vec<&PlannedCell> {
-        self.cells.iter().map(|planned| &planned.cell).filter(|cell| !store.has(&cell.key)).collect()
-    }
-
-    /// Refuses data that changed since, and cells that would get other bits here than where they were planned.
-    pub fn check_unchanged(
+    /// Refuses cells that would get other bits here than where they were planned.
+    pub fn check_bits(
         &self,
         config: &Config,
         data: &ReadData,
         splits: &[Split],
         open: &BTreeSet<String>,
     ) -> Result<()> {
-        if let Some((file, planned)) = data.changed_file(self.inputs.iter()) {
-            return Err(Error::permanent(format!(
-                "`{}` changed since the plan: expected SHA-256 {planned}, found {}",
-                file.path, file.sha256
-            ))
-            .hint("plan again, or bring the old file back"));
-        }
         let here: BTreeSet<String> = plan(config, data, splits).into_iter().map(|cell| cell.key).collect();
         let other =
             self.cells.iter().find(|planned| open.contains(&planned.cell.key) && !here.contains(&planned.cell.key));
@@ -197,6 +218,7 @@ mod tests {
             code: "0".into(),
             run_id: "r".into(),
             inputs: Vec::new(),
+            table: "t".into(),
             cells: (0..n_cells).map(cell).collect(),
         }
     }
