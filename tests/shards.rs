@@ -205,7 +205,10 @@ fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
 /// Compressed bytes are those of a version of a library.
 fn hashes_hidden(text: &str) -> String {
     let is_hash = |word: &str| word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit());
-    let word = |word: &str| if is_hash(word.trim_end_matches(',')) { "SHA".to_owned() } else { word.to_owned() };
+    let word = |word: &str| match word.trim_end_matches(',') {
+        hash if is_hash(hash) => word.replace(hash, "SHA"),
+        _ => word.to_owned(),
+    };
     text.split('\n').map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n")
 }
 

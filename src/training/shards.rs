@@ -109,8 +109,9 @@ impl PlanFile {
             let missing = Error::permanent(format!("`{}` has no {PLAN_FILE}", run.display()));
             return Err(missing.hint("`fraudml plan --config ..` makes one"));
         }
-        PlanFile::check_maker(&path)?;
-        read_json(&path)
+        let anew = |error: Error| error.hint("`fraudml plan` writes it anew, finished cells are kept");
+        PlanFile::check_maker(&path, anew)?;
+        read_json(&path).map_err(anew)
     }
 
     /// The data that the run was planned on, as they were then.
@@ -119,14 +120,14 @@ impl PlanFile {
     }
 
     /// Refuses the plan of another program before the rest of it is looked at.
-    fn check_maker(path: &Path) -> Result<()> {
+    fn check_maker(path: &Path, anew: fn(Error) -> Error) -> Result<()> {
         #[derive(Deserialize)]
         struct Maker {
             format: u32,
             version: String,
             code: String,
         }
-        let Maker { format, version, code } = read_json(path)?;
+        let Maker { format, version, code } = read_json(path).map_err(anew)?;
         let here = (Self::FORMAT, env!("CARGO_PKG_VERSION"), env!("FRAUDML_CODE"));
         if (format, version.as_str(), code.as_str()) == here {
             return Ok(());

@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn a_url_is_bucket_and_prefix() {
         assert_eq!(Place::of("s3://b/x/y/").unwrap(), Place { scheme: "s3", bucket: "b", prefix: "x/y" });
-        for wrong in ["s3://", "s3://b", "s3://b/", "s3://b//x", "ftp://b/x", "http://b/x", "s3:b/x"] {
+        for wrong in ["s3://", "s3://b", "s3://b/", "s3://b/x//y", "ftp://b/x", "http://b/x", "s3:b/x"] {
             assert!(Place::of(wrong).unwrap_err().message.contains(wrong), "{wrong}");
         }
         for secret in ["s3://key:hidden@b/x", "az://b/x?sig=hidden"] {
