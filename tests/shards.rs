@@ -89,6 +89,8 @@ impl Folder {
             for entry in fs::read_dir(&folder).expect("a folder").flatten() {
                 let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
                 match path.is_dir() {
+                    // Parts of forests stay beside the cells that they became.
+                    true if name == "trees" => {}
                     true => open.push(path),
                     // Times, the plan and its table stand outside of what must be equal.
                     false if name.starts_with("tim") || name == "run.json" => {}
@@ -200,6 +202,37 @@ fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
     let code = serde_json::from_str::<serde_json::Value>(&plan).unwrap()["code"].as_str().unwrap().to_owned();
     let text = told.join("\n").replace(&id, "RUN").replace(&code, "CODE");
     assert_snapshot!(hashes_hidden(&text));
+}
+
+#[test]
+fn forests_that_grow_in_parts_are_those_of_one_run() {
+    let expected = whole();
+    for (trees, n_shards) in [("1", 2), ("4", 7), ("6", 1)] {
+        let folder = Folder::new();
+        let told = folder.done(&["plan", "--config", "c.yaml", "--trees-per-cell", trees]);
+        fs::remove_file(folder.path().join("train.csv")).unwrap();
+        // Two protocols, three parts, two cases; a network and six trees.
+        let n_cells = 12 * (1 + 6usize.div_ceil(trees.parse().unwrap()));
+        assert!(told.contains(&format!("{n_cells} cells")), "{told}");
+        let shard = |index: usize| format!("{index}/{n_shards}");
+        for index in (0..n_shards).chain([0]) {
+            folder.done(&["cell", "--run", "tiny", "--shard", &shard(index)]);
+        }
+        let parts = folder.path().join("experiments/trees");
+        if let Some(part) = fs::read_dir(&parts).ok().and_then(|parts| parts.flatten().next()) {
+            fs::write(part.path(), &fs::read(part.path()).unwrap()[..100]).unwrap();
+            let (code, told) = folder.run(&["collect", "--run", "tiny"]);
+            assert!(code == 75 && told.contains("1 of") && told.contains(", trees "), "{told}");
+            let (_, again) = folder.run(&["cell", "--run", "tiny", "--shard", "0/1"]);
+            assert!(again.contains("1 cells done"), "{again}");
+        } else {
+            assert_eq!(trees, "6", "nothing grew in parts");
+        }
+        folder.done(&["collect", "--run", "tiny"]);
+        assert_same(&folder.bytes(), &expected);
+        let again = folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
+        assert!(again.contains("0 cells done"), "{again}");
+    }
 }
 
 /// Compressed bytes are those of a version of a library.

@@ -202,6 +202,9 @@ pub struct PlanArgs {
     /// Where the run shall lie: `s3://BUCKET/PREFIX`, `gs://..` or `az://..` [default: the config's output folder]
     #[arg(long, value_name = "URL")]
     pub run: Option<String>,
+    /// Forests of more trees grow in parts, each a cell of its own; the result is the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub trees_per_cell: Option<u16>,
 }
 
 #[derive(Debug, Args)]

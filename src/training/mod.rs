@@ -42,6 +42,7 @@ pub mod run_store;
 pub mod shards;
 pub mod table_file;
 pub mod timing;
+pub mod tree_parts;
 pub mod verify;
 #[cfg(test)]
 mod contract;

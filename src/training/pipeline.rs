@@ -2,7 +2,6 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
@@ -20,9 +19,10 @@ use super::run::{Run, RunFile, run_id};
 use super::run_dir::{CellStore, Lock, lock_run, publish_folder, share_folder, to_json, write_atomic};
 use super::run_store::RemoteRun;
 use super::seed::Seed;
-use super::shards::{self, PlanFile, Planning, Shard};
+use super::shards::{self, PlanFile, Planned, Planning, Shard, check_bits};
 use super::split::{Part, Split, split};
 use super::timing::Clock;
+use super::tree_parts::TreeParts;
 use super::{checks, freeze, read, report, row_facts};
 use crate::scoring::bundle::{Bundle, MODEL, Policy, sha256_hex};
 use crate::scoring::preprocessor::{DroppedColumn, Preprocessor};
@@ -39,13 +39,15 @@ pub struct Trained {
 
 /// The whole offline phase; continues what is unfinished. `resolved` is the config as YAML, kept with the run.
 pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
-    train_on(config, resolved, &|storage| read::read(&config.recipe(), storage, progress), progress)
+    let reading = |storage: &Storage| read::read(&config.recipe(), storage, progress);
+    train_on(config, resolved, &reading, &TreeParts::default(), progress)
 }
 
 /// The same for a planned run whose cells are there, on the table that its plan keeps: no original file is read.
 pub fn finish_planned(config: &Config, resolved: &str, run: &Run, progress: &dyn Progress) -> Result<Trained> {
     let plan = PlanFile::read(&run.folder)?;
-    train_on(config, resolved, &|storage| plan.data(&run.folder, storage, progress), progress)
+    let reading = |storage: &Storage| plan.data(&run.folder, storage, progress);
+    train_on(config, resolved, &reading, &shards::tree_parts(&plan.cells), progress)
 }
 
 /// The same once more, for a run that is finished; refuses data that are not those of the run before anything is fitted.
@@ -54,7 +56,7 @@ pub fn train_again(config: &Config, resolved: &str, run: &RunFile, progress: &dy
         let data = read::read(&config.recipe(), storage, progress)?;
         if run_id(config, &data) == run.run_id { Ok(data) } else { Err(not_of_run(run, &data)) }
     };
-    train_on(config, resolved, &same_data, progress).map(|trained| trained.run)
+    train_on(config, resolved, &same_data, &TreeParts::default(), progress).map(|trained| trained.run)
 }
 
 fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
@@ -69,7 +71,13 @@ fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
 /// Where the data of a run come from.
 type Reading<'a> = &'a dyn Fn(&Storage) -> Result<read::ReadData>;
 
-fn train_on(config: &Config, resolved: &str, reading: Reading, progress: &dyn Progress) -> Result<Trained> {
+fn train_on(
+    config: &Config,
+    resolved: &str,
+    reading: Reading,
+    parts: &TreeParts,
+    progress: &dyn Progress,
+) -> Result<Trained> {
     let mut clock = Clock::start();
     let Begun { store, storage, data, splits, mut run, locks: _locks, .. } =
         begin(config, resolved, reading, &mut clock, progress)?;
@@ -83,6 +91,7 @@ fn train_on(config: &Config, resolved: &str, reading: Reading, progress: &dyn Pr
         store: &store,
         storage: &storage,
         only: None,
+        parts,
         published: &|_| Ok(()),
         progress,
     };
@@ -139,12 +148,18 @@ fn begin(
 
 /// What [`train`] does before the first fit, the table that was read, and the list of cells with what each will take: all
 /// that many machines need to share the rest.
-pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
+pub fn plan_run(
+    config: &Config,
+    resolved: &str,
+    trees_per_cell: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<(Run, PlanFile)> {
     let reading = |storage: &Storage| read::read(&config.recipe(), storage, progress);
     let Begun { data, splits, run, cells, locks: _locks, .. } =
         begin(config, resolved, &reading, &mut Clock::start(), progress)?;
     let table = read::snapshot::keep(&run.folder, &data)?;
-    let plan = PlanFile::of(config, &data, &splits, Planning { run_id: &run.file.run_id, table, cells });
+    let plan =
+        PlanFile::of(config, &data, &splits, Planning { run_id: &run.file.run_id, table, cells, trees_per_cell });
     run.write(shards::PLAN_FILE, &to_json(&plan))?;
     Ok((run, plan))
 }
@@ -161,9 +176,9 @@ pub fn fit_shard(
     let plan = PlanFile::read(&run.folder)?;
     let experiments = run.folder.parent().unwrap_or(std::path::Path::new("."));
     let store = CellStore::open(experiments)?;
-    let keys: BTreeSet<String> = shard.cells(&plan).map(|planned| planned.cell.key.clone()).collect();
-    remote.map_or(Ok(()), |remote| remote.exchange_cells(&keys, &store))?;
-    let open: BTreeSet<String> = keys.into_iter().filter(|key| !store.has(key)).collect();
+    let of_shard: Vec<&Planned> = shard.cells(&plan).collect();
+    remote.map_or(Ok(()), |remote| remote.exchange(&of_shard, &store))?;
+    let open: Vec<&Planned> = of_shard.into_iter().filter(|planned| !planned.is_there(&store)).collect();
     if open.is_empty() {
         return Ok(0);
     }
@@ -171,20 +186,23 @@ pub fn fit_shard(
     let storage = Storage::new(config.limits.memory_budget, experiments);
     let data = plan.data(&run.folder, &storage, progress)?;
     let splits = split_all(config, &data)?;
-    plan.check_bits(config, &data, &splits, &open)?;
+    check_bits(config, &data, &splits, &open)?;
+    let whole = open.iter().filter(|planned| planned.trees.is_none()).map(|planned| planned.cell.key.clone()).collect();
+    let parts = shards::tree_parts(open.iter().copied());
     let mut timings = Vec::new();
-    let published = |key: &str| remote.map_or(Ok(()), |remote| remote.push_cell(key, &store));
+    let published = |key: &str| remote.map_or(Ok(()), |remote| remote.push(key, &store));
     let grid = Grid {
         config,
         data: &data,
         splits: &splits,
         store: &store,
         storage: &storage,
-        only: Some(&open),
+        only: Some(&whole),
+        parts: &parts,
         published: &published,
         progress,
     };
-    let fitted = grid.fit(&mut timings);
+    let fitted = grid.fit(&mut timings).and_then(|()| grid.grow(&mut timings));
     let file = format!("timings-{}-of-{}.jsonl", shard.index, shard.of);
     run.append_timings(&file, &timings)?;
     fitted?;

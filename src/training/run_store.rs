@@ -1,7 +1,7 @@
 //! A run in an object store: what it holds there, and its mirror on this machine.
 //!
 //! In: the URL of one run, `s3://`, `gs://` or `az://` ([`objects`]). Under it lie the files of the run's folder, `cells/`,
-//! and at the end `reports/` and `artifacts/`. The work itself knows folders alone: what it needs is brought to the mirror, a
+//! `trees/` of forests that grow in parts, and at the end `reports/` and `artifacts/`. The work itself knows folders alone: what it needs is brought to the mirror, a
 //! folder of the cache laid out as any other, and what it makes is taken from there. A cell's files go before its
 //! `cell.json`, which is created only where there is none and holds their hashes; the plan goes after the files it speaks
 //! of, the leaderboard after all else. So whoever reads sees all or nothing, and work done twice writes the same bytes twice.
@@ -24,8 +24,8 @@ use super::config::OutputConfig;
 use super::error::{Error, Result};
 use super::read::snapshot::{self, ITEMS_FILE, MEANING_FILE};
 use super::run::Run;
-use super::run_dir::{CellStore, write_atomic};
-use super::shards::{PLAN_FILE, PlanFile};
+use super::run_dir::{CellStore, is_whole_part, write_atomic};
+use super::shards::{PLAN_FILE, PlanFile, Planned};
 use crate::scoring::bundle::sha256_hex;
 use objects::Objects;
 
@@ -84,7 +84,7 @@ impl RemoteRun {
         refuse_other(self.objects.get(PLAN_FILE, MAX_JSON_BYTES)?)?;
         let mut files = files_below(&run.folder, "")?;
         files.remove(PLAN_FILE);
-        self.push(files)?;
+        self.upload_all(files)?;
         match self.objects.create(PLAN_FILE, ours.clone())? {
             true => Ok(()),
             false => refuse_other(self.objects.get(PLAN_FILE, MAX_JSON_BYTES)?),
@@ -133,8 +133,16 @@ impl RemoteRun {
             .hint("`fraudml plan` with the same files brings it there again, finished cells are kept"))
     }
 
-    /// Brings cells that are whole to where they are not: to the mirror, and from it what a killed process left there.
-    pub fn exchange_cells(&self, keys: &BTreeSet<String>, store: &CellStore) -> Result<()> {
+    /// Brings what is whole of some planned cells to where it is not: to the mirror, and from it what a killed process left.
+    pub fn exchange(&self, planned: &[&Planned], store: &CellStore) -> Result<()> {
+        let keys = planned.iter().map(|planned| planned.cell.key.clone()).collect();
+        self.exchange_cells(&keys, store)?;
+        let is_open = |planned: &&&Planned| !store.has(&planned.cell.key);
+        let parts = planned.iter().filter(is_open).filter_map(|planned| planned.trees.as_ref());
+        self.exchange_trees(&parts.map(|part| part.key.clone()).collect(), store)
+    }
+
+    fn exchange_cells(&self, keys: &BTreeSet<String>, store: &CellStore) -> Result<()> {
         let there = self.objects.list("cells")?;
         let (here, absent): (Vec<&String>, Vec<&String>) = keys.iter().partition(|key| store.has(key));
         for key in here {
@@ -149,6 +157,24 @@ impl RemoteRun {
             match files {
                 Some(files) => store.adopt(key, &files)?,
                 None => tracing::warn!(key, "damaged in the object store: to be made again"),
+            }
+        }
+        Ok(())
+    }
+
+    fn exchange_trees(&self, keys: &BTreeSet<String>, store: &CellStore) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let there = self.objects.list("trees")?;
+        for key in keys {
+            match (store.trees_file(key), there.get(&trees_name(key))) {
+                (Some(file), size) if size != Some(&(file.len() as u64)) => self.push_trees(key, file)?,
+                (None, Some(_)) => match self.objects.get(&trees_name(key), MAX_FILE_BYTES)? {
+                    Some(file) if is_whole_part(&file) => store.adopt_trees(key, &file)?,
+                    _ => tracing::warn!(key, "damaged in the object store: to be made again"),
+                },
+                _ => {}
             }
         }
         Ok(())
@@ -175,21 +201,35 @@ impl RemoteRun {
         Ok(Some(files))
     }
 
+    /// Brings what lies under a key there: a cell, or trees.
+    pub fn push(&self, key: &str, store: &CellStore) -> Result<()> {
+        match store.trees_file(key) {
+            Some(file) => self.push_trees(key, file),
+            None => self.push_cell(key, store),
+        }
+    }
+
+    fn push_trees(&self, key: &str, file: Vec<u8>) -> Result<()> {
+        self.create_or_replace(&trees_name(key), file)
+    }
+
     /// Brings a cell there. Another process that made the same one has written the same bytes; what is damaged is replaced.
-    pub fn push_cell(&self, key: &str, store: &CellStore) -> Result<()> {
+    fn push_cell(&self, key: &str, store: &CellStore) -> Result<()> {
         let name = |file: &str| format!("cells/{key}/{file}");
         let (mark, files): (Vec<_>, Vec<_>) = store.files(key)?.into_iter().partition(|(file, _)| file == MARK);
         let Some((_, mark)) = mark.into_iter().next() else {
             return Err(Error::failed(format!("cell `{key}` has no {MARK}")));
         };
         self.objects.put_all(files.into_iter().map(|(file, bytes)| (name(&file), bytes)).collect())?;
-        if self.objects.create(&name(MARK), mark.clone())? {
+        self.create_or_replace(&name(MARK), mark)
+    }
+
+    fn create_or_replace(&self, name: &str, bytes: Vec<u8>) -> Result<()> {
+        if self.objects.create(name, bytes.clone())? || self.objects.get(name, MAX_FILE_BYTES)?.as_ref() == Some(&bytes)
+        {
             return Ok(());
         }
-        match self.objects.get(&name(MARK), MAX_JSON_BYTES)? {
-            Some(theirs) if theirs == mark => Ok(()),
-            _ => self.objects.put_all(vec![(name(MARK), mark)]),
-        }
+        self.objects.put_all(vec![(name.to_owned(), bytes)])
     }
 
     /// Brings one file of the run there.
@@ -215,7 +255,9 @@ impl RemoteRun {
     }
 
     /// Brings a finished run there: reports, bundle, the run's files, at last the leaderboard.
-    pub fn push_results(&self, run: &Run) -> Result<()> {
+    pub fn push_results(&self, run: &Run, plan: &PlanFile) -> Result<()> {
+        // Forests that were put together at last.
+        self.exchange(&plan.cells.iter().collect::<Vec<_>>(), &CellStore::beside(&run.folder))?;
         let output = self.output();
         let mut files = files_below(&output.reports.join(&run.file.run_id), "reports")?;
         if let Some(bundle) = &run.file.bundle {
@@ -226,14 +268,18 @@ impl RemoteRun {
             files.remove(there_already);
         }
         let last = files.remove(LAST);
-        self.push(files)?;
+        self.upload_all(files)?;
         last.map_or(Ok(()), |last| self.objects.upload(LAST, &last))
     }
 
-    fn push(&self, files: BTreeMap<String, PathBuf>) -> Result<()> {
+    fn upload_all(&self, files: BTreeMap<String, PathBuf>) -> Result<()> {
         let uploads = files.iter().map(|(name, path)| self.objects.upload_async(name, path));
         self.objects.wait(stream::iter(uploads).buffer_unordered(AT_ONCE).try_collect())
     }
+}
+
+fn trees_name(key: &str) -> String {
+    format!("trees/{key}.bin")
 }
 
 /// Whether the store has all files of a cell as long as they are here.

@@ -20,8 +20,9 @@ use super::error::{Error, Result};
 use super::mapped::Storage;
 use super::progress::Progress;
 use super::read::{ReadData, snapshot};
-use super::run_dir::read_json;
+use super::run_dir::{CellStore, read_json};
 use super::split::Split;
+use super::tree_parts::{TreePart, TreeParts};
 
 pub const PLAN_FILE: &str = "plan.json";
 
@@ -51,6 +52,8 @@ pub struct Planning<'a> {
     pub run_id: &'a str,
     pub table: String,
     pub cells: Vec<PlannedCell>,
+    /// Larger forests grow in parts.
+    pub trees_per_cell: Option<usize>,
 }
 
 /// A cell, and what it will take.
@@ -58,12 +61,50 @@ pub struct Planning<'a> {
 pub struct Planned {
     #[serde(flatten)]
     pub cell: PlannedCell,
+    /// Not the whole cell, but these trees of its forest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trees: Option<TreePart>,
     /// Rows it is fitted on, after resampling.
     pub rows: usize,
     /// At most.
     pub memory_bytes: u64,
     /// On one core, roughly: within a factor of three on the machines it was measured on.
     pub core_seconds: f64,
+}
+
+/// The parts of forests among planned cells.
+pub fn tree_parts<'p>(cells: impl IntoIterator<Item = &'p Planned>) -> TreeParts {
+    let part = |planned: &Planned| Some((planned.cell.key.clone(), planned.trees.clone()?));
+    cells.into_iter().filter_map(part).collect()
+}
+
+impl Planned {
+    /// Whether the cell is there, or this part of its forest.
+    pub fn is_there(&self, store: &CellStore) -> bool {
+        store.has(&self.cell.key) || self.trees.as_ref().is_some_and(|part| store.trees_file(&part.key).is_some())
+    }
+
+    /// So many trees at a time, if it is a forest of more.
+    fn in_parts(self, config: &Config, trees_per_cell: Option<usize>) -> Vec<Planned> {
+        let model = config.models.iter().find(|model| model.name == self.cell.model);
+        let trees = model.and_then(|model| model.model.forest()).map_or(0, |(forest, _)| forest.trees);
+        let Some(most) = trees_per_cell.filter(|&most| most < trees) else { return vec![self] };
+        let part = |from: usize| {
+            let to = trees.min(from + most);
+            let core_seconds = (self.core_seconds * (to - from) as f64 / trees as f64).max(0.01);
+            Planned { trees: Some(TreePart::of(&self.cell.key, from, to)), core_seconds, ..self.clone() }
+        };
+        (0..trees).step_by(most).map(part).collect()
+    }
+}
+
+impl std::fmt::Display for Planned {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match &self.trees {
+            Some(part) => write!(f, "{}, {part}", self.cell),
+            None => write!(f, "{}", self.cell),
+        }
+    }
 }
 
 /// A part of a grid: cells whose number is `index` modulo `of`.
@@ -81,16 +122,18 @@ impl Shard {
 
 impl PlanFile {
     pub fn of(config: &Config, data: &ReadData, splits: &[Split], planning: Planning) -> PlanFile {
-        let Planning { run_id, table, cells } = planning;
+        let Planning { run_id, table, cells, trees_per_cell } = planning;
         let planned = |cell: PlannedCell| {
             let rows = rows(config, splits, &cell);
             Planned {
                 rows,
                 memory_bytes: memory_of_cell(config, data, splits, &cell),
                 core_seconds: core_seconds(config, &cell, rows, data.dataset.table.n_columns()),
+                trees: None,
                 cell,
             }
         };
+        let planned = |cell| planned(cell).in_parts(config, trees_per_cell);
         PlanFile {
             format: Self::FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
@@ -98,7 +141,7 @@ impl PlanFile {
             run_id: run_id.into(),
             inputs: data.fingerprints.iter().map(|file| file.sha256.clone()).collect(),
             table,
-            cells: cells.into_iter().map(planned).collect(),
+            cells: cells.into_iter().flat_map(planned).collect(),
         }
     }
 
@@ -138,25 +181,17 @@ impl PlanFile {
         ))
         .hint("plan again with this one, or install that one on every machine"))
     }
+}
 
-    /// Refuses cells that would get other bits here than where they were planned.
-    pub fn check_bits(
-        &self,
-        config: &Config,
-        data: &ReadData,
-        splits: &[Split],
-        open: &BTreeSet<String>,
-    ) -> Result<()> {
-        let here: BTreeSet<String> = plan(config, data, splits).into_iter().map(|cell| cell.key).collect();
-        let other =
-            self.cells.iter().find(|planned| open.contains(&planned.cell.key) && !here.contains(&planned.cell.key));
-        match other {
-            None => Ok(()),
-            Some(Planned { cell, .. }) => Err(Error::permanent(format!(
-                "{cell}: this machine would make another cell than the plan's"
-            ))
-            .hint("bits of a network follow the processor's features: plan and fit on machines that have the same, or leave it out")),
-        }
+/// Refuses cells that would get other bits here than where they were planned.
+pub fn check_bits(config: &Config, data: &ReadData, splits: &[Split], open: &[&Planned]) -> Result<()> {
+    let here: BTreeSet<String> = plan(config, data, splits).into_iter().map(|cell| cell.key).collect();
+    match open.iter().find(|planned| !here.contains(&planned.cell.key)) {
+        None => Ok(()),
+        Some(Planned { cell, .. }) => Err(Error::permanent(format!(
+            "{cell}: this machine would make another cell than the plan's"
+        ))
+        .hint("bits of a network follow the processor's features: plan and fit on machines that have the same, or leave it out")),
     }
 }
 
@@ -209,6 +244,7 @@ mod tests {
                 part: format!("fold-{at}"),
                 key: format!("{at:032x}"),
             },
+            trees: None,
             rows: 1,
             memory_bytes: 1,
             core_seconds: 1.0,

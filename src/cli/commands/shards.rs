@@ -80,7 +80,7 @@ pub fn plan(args: &PlanArgs, context: &Context) -> std::result::Result<(), Failu
         config.output = remote.output();
     }
     let progress = context.progress()?;
-    let (run, plan) = pipeline::plan_run(&config, &resolved, &progress)?;
+    let (run, plan) = pipeline::plan_run(&config, &resolved, args.trees_per_cell.map(usize::from), &progress)?;
     remote.as_ref().map_or(Ok(()), |remote| remote.push_plan(&run))?;
     let name = Planned { run, remote }.name();
     let core_hours = plan.cells.iter().map(|planned| planned.core_seconds).sum::<f64>() / 3600.0;
@@ -125,7 +125,7 @@ pub fn collect(args: &CollectArgs, context: &Context) -> std::result::Result<(),
     }
     let (config, resolved) = planned.config()?;
     let trained = pipeline::finish_planned(&config, &resolved, run, &progress)?;
-    remote.map_or(Ok(()), |remote| remote.push_results(&trained.run))?;
+    remote.map_or(Ok(()), |remote| remote.push_results(&trained.run, &plan))?;
     train::say(&trained, context)
 }
 
@@ -135,13 +135,13 @@ fn wait_for_cells(args: &CollectArgs, planned: &Planned, plan: &PlanFile, progre
         Some(_) => CellStore::open(planned.run.folder.parent().unwrap_or(Path::new(".")))?,
         None => CellStore::beside(&planned.run.folder),
     };
-    let (mut told, mut missing) = (usize::MAX, plan.cells.iter().map(|planned| &planned.cell).collect::<Vec<_>>());
+    let (mut told, mut missing) = (usize::MAX, plan.cells.iter().collect::<Vec<_>>());
     loop {
         if let Some(remote) = &planned.remote {
-            remote.exchange_cells(&missing.iter().map(|cell| cell.key.clone()).collect(), &store)?;
+            remote.exchange(&missing, &store)?;
         }
         // What was there once was hashed, and stays.
-        missing.retain(|cell| !store.has(&cell.key));
+        missing.retain(|planned| !planned.is_there(&store));
         let Some(first) = missing.first() else { return Ok(()) };
         let line = format!("{} of {} cells are missing", missing.len(), plan.cells.len());
         if !args.watch {

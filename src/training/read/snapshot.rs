@@ -320,7 +320,10 @@ impl Filling {
             let room = &mut bytes[rows.start * width..rows.end * width];
             let items = frame.column(&at.to_string())?;
             let mut put = |(room, item): (&mut [u8], Option<u64>)| match item.filter(|&item| column.allows(item)) {
-                Some(item) => Ok(room.copy_from_slice(&item.to_le_bytes()[..width])),
+                Some(item) => {
+                    room.copy_from_slice(&item.to_le_bytes()[..width]);
+                    Ok(())
+                }
                 None => Err(wrong("an item means nothing")),
             };
             let rooms = room.chunks_exact_mut(width);

@@ -154,3 +154,22 @@ fn a_plan_from_outside_names_no_path() {
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn trees_are_exchanged_as_cells_are() {
+    let (store, folder) = (Arc::new(InMemory::new()), tempfile::tempdir().unwrap());
+    let (here, remote) = (cells(&folder.path().join("here")), remote(&store, folder.path()));
+    here.publish_trees("aa", b"some trees").unwrap();
+    remote.push("aa", &here).unwrap();
+    let there = cells(&folder.path().join("there"));
+    remote.exchange_trees(&keys(&["aa", "bb"]), &there).unwrap();
+    assert_eq!((there.trees("aa"), there.trees("bb")), (Some(b"some trees".to_vec()), None));
+    // What lost bytes counts as missing, until someone has it.
+    remote.objects.put_all(vec![(trees_name("aa"), b"cut".to_vec())]).unwrap();
+    let third = cells(&folder.path().join("third"));
+    remote.exchange_trees(&keys(&["aa"]), &third).unwrap();
+    assert_eq!(third.trees("aa"), None);
+    remote.exchange_trees(&keys(&["aa"]), &here).unwrap();
+    remote.exchange_trees(&keys(&["aa"]), &third).unwrap();
+    assert_eq!(third.trees("aa"), Some(b"some trees".to_vec()));
+}
