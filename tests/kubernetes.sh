@@ -7,15 +7,10 @@ fraudml=$(realpath "$1") here=$(realpath "$(dirname "$0")")
 mkdir -p "$2" && cd "$2"
 . "$here/dockerd.sh"
 need_docker "$PWD"
-[ -x venv/bin/moto_server ] || { python3 -m venv venv && venv/bin/pip install -q kubernetes-validate 'moto[server]'; }
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-venv/bin/moto_server -H 127.0.0.1 -p "$port" > server.log 2>&1 &
-server=$!
-trap 'kill "$server"; end_docker' EXIT
-export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ALLOW_HTTP=true AWS_REGION=us-east-1
-export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=not-a-secret FRAUDML_CACHE=$PWD/cache
-for _ in $(seq 100); do curl -sf "$AWS_ENDPOINT_URL/moto-api/" -o /dev/null && break; sleep 0.1; done
-curl -sf -X PUT "$AWS_ENDPOINT_URL/runs" -o /dev/null
+. "$here/moto.sh"
+trap 'end_store; end_docker' EXIT
+need_store kubernetes-validate
+export FRAUDML_CACHE=$PWD/cache
 
 rm -rf work cache && mkdir -m 777 work && cd work
 "$fraudml" synth --rows 1500 --seed 5 --out data --quiet

@@ -4,17 +4,11 @@
 # Every shard has a cache of its own, as on a machine of its own, and no data files. `--measure` times 1,000 cells, on disk
 # and in the store: what the hook adds to a cell, and a finished run collected again.
 set -euo pipefail
-fraudml=$(realpath "$1") measure=${3:-}
+fraudml=$(realpath "$1") here=$(realpath "$(dirname "$0")") measure=${3:-}
 mkdir -p "$2" && cd "$2"
-[ -x venv/bin/moto_server ] || { python3 -m venv venv && venv/bin/pip install -q 'moto[server]'; }
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-venv/bin/moto_server -H 127.0.0.1 -p "$port" > server.log 2>&1 &
-server=$!
-trap 'kill "$server"' EXIT
-export AWS_ENDPOINT_URL=http://127.0.0.1:$port AWS_ALLOW_HTTP=true AWS_REGION=us-east-1
-export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=not-a-secret
-for _ in $(seq 100); do curl -sf "$AWS_ENDPOINT_URL/moto-api/" -o /dev/null && break; sleep 0.1; done
-curl -sf -X PUT "$AWS_ENDPOINT_URL/runs" -o /dev/null
+. "$here/moto.sh"
+need_store
+trap end_store EXIT
 
 cat > store.py <<'PYTHON'
 """same URL FOLDER: the store holds what `train` left in a folder, byte for byte. cut URL FILE: the first cell's file loses half."""
@@ -58,9 +52,10 @@ ends() { # expected exit code, what is said, command..
 }
 on() { # cache, arguments: as a machine with that cache
   local cache=$1; shift
-  FRAUDML_CACHE=caches/$cache "$fraudml" "$@" --quiet --no-progress > /dev/null
+  FRAUDML_CACHE=$caches/$cache "$fraudml" "$@" --quiet --no-progress > /dev/null
 }
 
+caches=$PWD/caches
 rm -rf caches whole data && mkdir whole
 "$fraudml" synth --rows 1500 --seed 5 --out data --quiet
 cat > config.yaml <<'YAML'
@@ -146,13 +141,29 @@ now() { date +%s%N; }
 awk 'BEGIN { print "id,fraud,a,b"; for (i = 0; i < 400; i++) printf "%d,%d,%d,%d\n", i, i % 8 == 0, i * 37 % 101 + 25 * (i % 8 == 0), i * 53 % 89 }' > small.csv
 rm -rf disk && mkdir disk
 (cd disk && "$fraudml" plan --config ../many.yaml --quiet --no-progress)
-begun=$(now); (cd disk && "$fraudml" cell --run many --shard 0/1 --quiet --no-progress); echo "on disk: $((($(now) - begun) / 1000000)) ms for 1,000 cells"
-(cd disk && "$fraudml" collect --run many --quiet --no-progress > /dev/null)
-begun=$(now); (cd disk && "$fraudml" collect --run many --quiet --no-progress > /dev/null); echo "finished run collected again, on disk: $((($(now) - begun) / 1000000)) ms"
-(cd disk && on many plan --config ../many.yaml --run s3://runs/many)
-begun=$(now); on many cell --run s3://runs/many --shard 0/1; echo "in the store: $((($(now) - begun) / 1000000)) ms for 1,000 cells"
-begun=$(now); on many cell --run s3://runs/many --shard 0/1; echo "nothing to do, same machine: $((($(now) - begun) / 1000000)) ms"
-begun=$(now); on many-2 cell --run s3://runs/many --shard 0/1; echo "nothing to do, another machine: $((($(now) - begun) / 1000000)) ms"
+each() { # what is said, command..: twenty shards of one cell each, with the program's start, reading and fit
+  local said=$1 begun; shift
+  begun=$(now)
+  for shard in $(seq 0 19); do "$@" --shard "$shard/1000"; done
+  echo "$said, a process for each of twenty cells: $((($(now) - begun) / 20000000)) ms a cell"
+}
+took() { # what is said, command..
+  local said=$1 begun; shift
+  begun=$(now); "$@" > /dev/null; echo "$said: $((($(now) - begun) / 1000000)) ms"
+}
+(
+  cd disk
+  here() { "$fraudml" "$@" --quiet --no-progress; }
+  each "on disk" here cell --run many
+  took "on disk, the other 980 in one process" here cell --run many --shard 0/1
+  here collect --run many > /dev/null
+  took "on disk, a finished run collected again" here collect --run many
+  on many plan --config ../many.yaml --run s3://runs/many
+  mv ../small.csv ../gone.csv
+)
+each "in the store, with a cache" on many cell --run s3://runs/many
+took "in the store, the other 980 in one process" on many cell --run s3://runs/many --shard 0/1
+took "in the store, nothing left to do, with a cache" on many cell --run s3://runs/many --shard 0/1
+took "in the store, nothing left to do, without a cache" on many-2 cell --run s3://runs/many --shard 0/1
 on many-2 collect --run s3://runs/many
-begun=$(now); on many-2 collect --run s3://runs/many; echo "finished run collected again, same machine: $((($(now) - begun) / 1000000)) ms"
-begun=$(now); on many-3 collect --run s3://runs/many; echo "finished run collected again, another machine: $((($(now) - begun) / 1000000)) ms"
+took "in the store, a finished run collected again, without a cache" on many-3 collect --run s3://runs/many

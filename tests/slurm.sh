@@ -7,7 +7,7 @@ set -euo pipefail
 fraudml=$(realpath "$1") data=${3:+$(realpath "$3")}
 mkdir -p "$2" && cd "$2"
 work=$PWD
-command -v slurmctld > /dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge iproute2 zstd; } > apt.log 2>&1
+[ -n "$(command -v slurmctld)" ] && [ -n "$(command -v zstdcat)" ] && [ -n "$(command -v ip)" ] || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge iproute2 zstd; } > apt.log 2>&1
 started=() namespaces=()
 end() {
   for namespace in "${namespaces[@]}"; do
