@@ -13,7 +13,13 @@ gcs=$(free_port) dashboard=$(free_port)
 address=http://127.0.0.1:$dashboard
 # Every node is a session of its own, so that all it starts can be found and ended.
 started=()
-node() { setsid ray start --block --disable-usage-stats --object-store-memory=80000000 "$@" > "node${#started[@]}.log" 2>&1 & started+=($!); }
+# One after the other: nodes of one machine choose the names of their sockets as they start.
+node() {
+  local log=node${#started[@]}.log
+  setsid ray start --block --disable-usage-stats --object-store-memory=80000000 "$@" > "$log" 2>&1 & started+=($!)
+  for _ in $(seq 300); do grep -q 'Ray runtime started' "$log" && return; sleep 0.2; done
+  echo "a node does not start"; tail -3 "$log"; exit 1
+}
 of_node() { ps -o pid= --sid "$1"; }
 end() { for session in "${started[@]}"; do for pid in $(of_node "$session"); do kill -9 "$pid" 2> /dev/null || true; done; done; }
 trap end EXIT
@@ -47,6 +53,7 @@ begun=$(now)
 job=$("$fraudml" submit --run "$run" --engine ray --shards 8 --cores 1 --address "$address" --go 2>&1 | grep -o 'raysubmit_[A-Za-z0-9]*' | head -1)
 echo "job $job"
 for _ in $(seq 1200); do [ "$(cells)" -ge 6 ] && break; sleep 0.1; done
+[ "$(cells)" -ge 6 ] || { echo "no cells in two minutes"; ray job logs --address "$address" "$job" | tail -5; exit 1; }
 for pid in $(of_node "${started[2]}"); do kill -9 "$pid" 2> /dev/null || true; done
 echo "a worker dies with $(cells) of $planned cells done"
 state() { curl -sf -H "Authorization: Bearer $RAY_AUTH_TOKEN" "$address/api/jobs/$job" | python3 -c 'import json, sys; print(json.load(sys.stdin)["status"])'; }
