@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -67,10 +67,18 @@ impl Folder {
         text
     }
 
+    /// A planned run whose data are gone: what is left is what the plan keeps.
     fn planned() -> Folder {
         let folder = Folder::new();
         folder.done(&["plan", "--config", "c.yaml"]);
+        fs::remove_file(folder.path().join("train.csv")).expect("data");
         folder
+    }
+
+    /// The folder of the planned run.
+    fn run_folder(&self) -> PathBuf {
+        let runs = fs::read_dir(self.path().join("experiments")).expect("runs").flatten();
+        runs.map(|entry| entry.path()).find(|path| path.join("plan.json").is_file()).expect("a planned run")
     }
 
     /// Every file that is the same from run to run, by its path.
@@ -81,9 +89,12 @@ impl Folder {
             for entry in fs::read_dir(&folder).expect("a folder").flatten() {
                 let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
                 match path.is_dir() {
+                    // Parts of forests stay beside the cells that they became.
+                    true if name == "trees" => {}
                     true => open.push(path),
-                    // Times and the plan itself stand outside of what must be equal.
-                    false if name.starts_with("tim") || name == "run.json" || name == "plan.json" => {}
+                    // Times, the plan and its table stand outside of what must be equal.
+                    false if name.starts_with("tim") || name == "run.json" => {}
+                    false if name == "plan.json" || name.starts_with("table.") => {}
                     false => {
                         let within = path.strip_prefix(self.path()).unwrap().display().to_string();
                         found.insert(within, fs::read(path).unwrap());
@@ -174,20 +185,82 @@ fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
     tell(&folder, &["cell", "--run", "tiny", "--shard", "4/4"]);
     tell(&folder, &["cell", "--run", "tiny", "--shard", "4"]);
     tell(&folder, &["cell", "--run", "nothing", "--shard", "0/4"]);
-    let changed = rows().replacen("visa", "amex", 1);
-    fs::write(folder.path().join("train.csv"), changed).unwrap();
+    let run = folder.run_folder();
+    let table = fs::read(run.join("table.parquet")).unwrap();
+    fs::write(run.join("table.parquet"), &table[..table.len() / 2]).unwrap();
     tell(&folder, &["cell", "--run", "tiny", "--shard", "0/4"]);
-    let run = fs::read_dir(folder.path().join("experiments")).unwrap().flatten();
-    let run = run.map(|entry| entry.path()).find(|path| path.join("plan.json").is_file()).unwrap();
+    fs::remove_file(run.join("table.parquet")).unwrap();
+    tell(&folder, &["cell", "--run", "tiny", "--shard", "0/4"]);
     let plan = fs::read_to_string(run.join("plan.json")).unwrap();
-    fs::write(run.join("plan.json"), plan.replacen("\"format\": 1", "\"format\": 9", 1)).unwrap();
+    fs::write(run.join("plan.json"), plan.replacen("\"format\": 2", "\"format\": 9", 1)).unwrap();
+    tell(&folder, &["cell", "--run", "tiny", "--shard", "0/4"]);
+    fs::write(run.join("plan.json"), &plan[..plan.len() / 2]).unwrap();
     tell(&folder, &["cell", "--run", "tiny", "--shard", "0/4"]);
     fs::remove_file(run.join("plan.json")).unwrap();
     tell(&folder, &["collect", "--run", "tiny"]);
     let id = run.file_name().unwrap().to_string_lossy().into_owned();
     let code = serde_json::from_str::<serde_json::Value>(&plan).unwrap()["code"].as_str().unwrap().to_owned();
     let text = told.join("\n").replace(&id, "RUN").replace(&code, "CODE");
-    assert_snapshot!(text);
+    assert_snapshot!(hashes_hidden(&text));
+}
+
+#[test]
+fn forests_that_grow_in_parts_are_those_of_one_run() {
+    let expected = whole();
+    for (trees, n_shards) in [("1", 2), ("4", 7), ("6", 1)] {
+        let folder = Folder::new();
+        let told = folder.done(&["plan", "--config", "c.yaml", "--trees-per-cell", trees]);
+        fs::remove_file(folder.path().join("train.csv")).unwrap();
+        // Two protocols, three parts, two cases: a network and six trees for each; the baseline as the rows are.
+        let n_cells = 12 * (1 + 6usize.div_ceil(trees.parse().unwrap())) + 6;
+        assert!(told.contains(&format!("{n_cells} cells")), "{told}");
+        let shard = |index: usize| format!("{index}/{n_shards}");
+        for index in (0..n_shards).chain([0]) {
+            folder.done(&["cell", "--run", "tiny", "--shard", &shard(index)]);
+        }
+        let parts = folder.path().join("experiments/trees");
+        if let Some(part) = fs::read_dir(&parts).ok().and_then(|parts| parts.flatten().next()) {
+            fs::write(part.path(), &fs::read(part.path()).unwrap()[..100]).unwrap();
+            let (code, told) = folder.run(&["collect", "--run", "tiny"]);
+            assert!(code == 75 && told.contains("1 of") && told.contains(", trees "), "{told}");
+            let (_, again) = folder.run(&["cell", "--run", "tiny", "--shard", "0/1"]);
+            assert!(again.contains("1 cells done"), "{again}");
+        } else {
+            assert_eq!(trees, "6", "nothing grew in parts");
+        }
+        folder.done(&["collect", "--run", "tiny"]);
+        assert_same(&folder.bytes(), &expected);
+        let again = folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
+        assert!(again.contains("0 cells done"), "{again}");
+    }
+}
+
+/// Compressed bytes are those of a version of a library.
+fn hashes_hidden(text: &str) -> String {
+    let is_hash = |word: &str| word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit());
+    let word = |word: &str| match word.trim_end_matches(',') {
+        hash if is_hash(hash) => word.replace(hash, "SHA"),
+        _ => word.to_owned(),
+    };
+    text.split('\n').map(|line| line.split(' ').map(word).collect::<Vec<_>>().join(" ")).collect::<Vec<_>>().join("\n")
+}
+
+/// What becomes of the files after the plan changes nothing; a cell that lost bytes is made again.
+#[test]
+fn other_data_and_damaged_cells_change_nothing() {
+    let expected = whole();
+    let folder = Folder::planned();
+    fs::write(folder.path().join("train.csv"), rows().replace("visa", "amex")).unwrap();
+    folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
+    let cells = folder.path().join("experiments/cells");
+    let cut = fs::read_dir(&cells).unwrap().flatten().map(|entry| entry.path().join("scores.parquet")).min().unwrap();
+    fs::write(&cut, &fs::read(&cut).unwrap()[..20]).unwrap();
+    let (code, told) = folder.run(&["collect", "--run", "tiny"]);
+    assert!(code == 75 && told.contains("1 of"), "{told}");
+    let again = folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
+    assert!(again.contains("1 cells done"), "{again}");
+    folder.done(&["collect", "--run", "tiny"]);
+    assert_same(&folder.bytes(), &expected);
 }
 
 #[test]
@@ -196,8 +269,7 @@ fn engines_get_what_they_read() {
     let slurm = folder.done(&["submit", "--run", "tiny", "--engine", "slurm", "--shards", "4", "--at-once", "2"]);
     let kubernetes =
         folder.done(&["submit", "--run", "tiny", "--engine", "kubernetes", "--shards", "4", "--image", "r/t:1"]);
-    let run = fs::read_dir(folder.path().join("experiments")).unwrap().flatten();
-    let run = run.map(|entry| entry.path()).find(|path| path.join("plan.json").is_file()).unwrap();
+    let run = folder.run_folder();
     let id = run.file_name().unwrap().to_string_lossy().into_owned();
     assert_snapshot!("engines", format!("{slurm}\n{kubernetes}").replace(&id, "RUN"));
     let script = run.join("submit/shards.sbatch");

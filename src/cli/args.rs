@@ -207,11 +207,17 @@ impl From<DeviceArg> for Device {
 pub struct PlanArgs {
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Where the run shall lie: `s3://BUCKET/PREFIX`, `gs://..` or `az://..` [default: the config's output folder]
+    #[arg(long, value_name = "URL")]
+    pub run: Option<String>,
+    /// Forests of more trees grow in parts, each a cell of its own; the result is the same
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub trees_per_cell: Option<u16>,
 }
 
 #[derive(Debug, Args)]
 pub struct CellArgs {
-    /// Id, unique prefix or path of a planned run
+    /// Id, unique prefix or path of a planned run, or its URL in an object store
     #[arg(long, value_name = "RUN")]
     pub run: String,
     /// Which cells: `I/N`, those whose number is I modulo N; or `N`, where the engine says which part this is
@@ -222,7 +228,7 @@ pub struct CellArgs {
 
 #[derive(Debug, Args)]
 pub struct CollectArgs {
-    /// Id, unique prefix or path of a planned run
+    /// Id, unique prefix or path of a planned run, or its URL in an object store
     #[arg(long, value_name = "RUN")]
     pub run: String,
     /// Wait for cells that are missing
@@ -232,7 +238,7 @@ pub struct CollectArgs {
 
 #[derive(Debug, Args)]
 pub struct SubmitArgs {
-    /// Id, unique prefix or path of a planned run, as every machine sees it
+    /// Id, unique prefix or path of a planned run, as every machine sees it, or its URL in an object store
     #[arg(long, value_name = "RUN")]
     pub run: String,
     /// Who runs the parts
@@ -253,6 +259,12 @@ pub struct SubmitArgs {
     /// Kubernetes: the claim of the volume that holds the working folder
     #[arg(long, value_name = "NAME", default_value = "fraudml")]
     pub claim: String,
+    /// Kubernetes: the secret that holds an object store's credentials, as the variables of its tools
+    #[arg(long, value_name = "NAME", default_value = "fraudml-store")]
+    pub secret: String,
+    /// Ray: the head's dashboard; a token comes from RAY_AUTH_TOKEN
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8265")]
+    pub address: String,
     /// Send it off, not only write and show it
     #[arg(long)]
     pub go: bool,
@@ -266,6 +278,8 @@ pub enum EngineArg {
     Slurm,
     /// An indexed Job, and one that collects
     Kubernetes,
+    /// One job whose tasks are the parts
+    Ray,
 }
 
 #[derive(Debug, Args)]

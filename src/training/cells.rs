@@ -14,7 +14,7 @@ use super::error::{Error, Result};
 
 use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
 use super::fit::mlp::WatchedCurves;
-use super::fit::{Fitted, Learner, score_rows, score_set};
+use super::fit::{Fitted, Learner, forest, score_rows, score_set};
 use super::mapped::Storage;
 use super::planted::planted;
 use super::prepare::{Prepared, prepare};
@@ -28,6 +28,7 @@ use super::seed::Seed;
 use super::split::{Part, Split, set_aside};
 use super::table_file::Scores;
 use super::texts::Texts;
+use super::tree_parts::{TreePart, TreeParts};
 use crate::scoring::bundle::sha256_hex;
 use crate::scoring::matrix::FeatureMatrix;
 use crate::scoring::model::{Classifier, Model};
@@ -184,6 +185,10 @@ pub struct Grid<'a> {
     pub storage: &'a Storage,
     /// Keys of the cells to do; all where there are none named.
     pub only: Option<&'a BTreeSet<String>>,
+    /// Forests whose trees grow, or grew, in parts.
+    pub parts: &'a TreeParts,
+    /// Told the key of every cell and part once it is in the store.
+    pub published: &'a dyn Fn(&str) -> Result<()>,
     pub progress: &'a dyn Progress,
 }
 
@@ -209,18 +214,70 @@ impl Grid<'_> {
                 let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
                 // Somebody else may have made it meanwhile.
                 let is_open = |key: String| open.contains(&key) && !store.has(&key);
-                of_grid.fit(&|case, model| is_open(key(case, model)), &mut |fit| {
-                    timings.push(publish(&of_grid, &data.dataset.ids, key(fit.case, fit.model), fit, store)?);
+                of_grid.each_set(&|case, model| is_open(key(case, model)), &mut |of| {
+                    let key = key(of.case, of.model);
+                    let fitted = self.learn(&of, &key);
+                    timings.push(publish(&of_grid, &data.dataset.ids, key, of_grid.fitted(of, fitted)?, store)?);
                     progress.advance(Unit::Cells, 1);
-                    if let Some(Timing { key, cell, seconds, .. }) = timings.last() {
-                        tracing::info!(cell, key, seconds, "fitted");
-                    }
-                    Ok(())
+                    self.tell(timings)
                 })?;
             }
         }
         progress.end(Unit::Cells);
         Ok(())
+    }
+
+    /// Puts a forest together whose parts are all there, and fits what else there is.
+    fn learn(&self, of: &PartSet, key: &str) -> Result<Fitted> {
+        let (parts, store) = (self.parts.of(key), self.store);
+        match of.model.model.forest() {
+            Some((forest, _))
+                if !parts.is_empty() && parts.iter().all(|part| store.trees_file(&part.key).is_some()) =>
+            {
+                let trees = |at: usize| Ok(parts.get(at).and_then(|part| store.trees(&part.key)));
+                Ok(forest::put_together(forest, of.set, of.seed, &trees)?.into())
+            }
+            _ => of.model.model.fit(of.set, of.seed, self.progress),
+        }
+    }
+
+    /// Grows the parts of forests that are not there yet.
+    pub fn grow(&self, timings: &mut Vec<Timing>) -> Result<()> {
+        let Grid { config, data, storage, progress, .. } = *self;
+        for split in self.splits {
+            for part in split.parts() {
+                let of_grid = PartOfGrid { config, split, part, storage, progress };
+                let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
+                let is_open = |case: &NamedCase, model: &NamedModel| !self.parts.of(&key(case, model)).is_empty();
+                of_grid.each_set(&is_open, &mut |of| {
+                    for part in self.parts.of(&key(of.case, of.model)) {
+                        let name = format!("{}, {part}", of_grid.name(of.case, of.model));
+                        timings.push(self.grow_part(&of, part, name)?);
+                        self.tell(timings)?;
+                    }
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn grow_part(&self, of: &PartSet, part: &TreePart, name: String) -> Result<Timing> {
+        let started = Instant::now();
+        let Some((forest, kind)) = of.model.model.forest() else {
+            return Err(Error::permanent(format!("{name}: it is no forest")));
+        };
+        let trees = forest::grow_part(forest, kind, of.set, of.seed, part.from..part.to, self.progress);
+        self.store.publish_trees(&part.key, &trees.map_err(|error| error.within(&name))?)?;
+        let seconds = started.elapsed().as_secs_f64();
+        Ok(Timing { key: part.key.clone(), cell: name, seconds, row_microseconds: None, peak_mb: peak_mb() })
+    }
+
+    /// What was just done.
+    fn tell(&self, timings: &[Timing]) -> Result<()> {
+        let Some(Timing { key, cell, seconds, .. }) = timings.last() else { return Ok(()) };
+        tracing::info!(cell, key, seconds, "fitted");
+        (self.published)(key)
     }
 }
 
@@ -245,6 +302,17 @@ pub struct CellFit<'f> {
     started: Instant,
 }
 
+/// What one model of a part learns from.
+pub struct PartSet<'f> {
+    pub case: &'f NamedCase,
+    pub model: &'f NamedModel,
+    prepared: &'f Prepared,
+    set: &'f TrainingSet,
+    resampling: &'f ResamplingReport,
+    seed: Seed,
+    started: Instant,
+}
+
 impl CellFit<'_> {
     /// Raw scores of the rows held out of this part.
     pub fn scores(&self) -> Vec<f32> {
@@ -263,12 +331,30 @@ impl PartOfGrid<'_> {
         self.part.seed(self.split.protocol, Seed::new(self.config.seed))
     }
 
-    /// Fits the pairs that are wanted, and hands each out before the next. Models that set rows aside have a preparation
-    /// of their own, for it must not see these rows.
+    /// Fits the pairs that are wanted, and hands each out before the next.
     pub fn fit(
         &self,
         wanted: &dyn Fn(&NamedCase, &NamedModel) -> bool,
         take: &mut dyn FnMut(CellFit) -> Result<()>,
+    ) -> Result<()> {
+        self.each_set(wanted, &mut |of| {
+            let fitted = of.model.model.fit(of.set, of.seed, self.progress);
+            take(self.fitted(of, fitted)?)
+        })
+    }
+
+    fn fitted<'f>(&self, of: PartSet<'f>, fitted: Result<Fitted>) -> Result<CellFit<'f>> {
+        let PartSet { case, model, prepared, set, resampling, started, .. } = of;
+        let fitted = fitted.map_err(|error| error.within(&self.name(case, model)))?;
+        Ok(CellFit { case, model, prepared, set, resampling, fitted, started })
+    }
+
+    /// Hands out what the wanted pairs learn from, one after the other. Models that set rows aside have a preparation of
+    /// their own, for it must not see these rows.
+    fn each_set(
+        &self,
+        wanted: &dyn Fn(&NamedCase, &NamedModel) -> bool,
+        take: &mut dyn FnMut(PartSet) -> Result<()>,
     ) -> Result<()> {
         let mut shares: Vec<Option<f64>> = self.config.models.iter().map(|model| model.model.set_aside()).collect();
         shares.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
@@ -277,15 +363,15 @@ impl PartOfGrid<'_> {
             let of_share = |case: &NamedCase, model: &NamedModel| {
                 model.model.set_aside() == aside && runs(model, case) && wanted(case, model)
             };
-            self.fit_models(aside, &of_share, take)
+            self.sets_of(aside, &of_share, take)
         })
     }
 
-    fn fit_models(
+    fn sets_of(
         &self,
         aside: Option<f64>,
         wanted: &dyn Fn(&NamedCase, &NamedModel) -> bool,
-        take: &mut dyn FnMut(CellFit) -> Result<()>,
+        take: &mut dyn FnMut(PartSet) -> Result<()>,
     ) -> Result<()> {
         let models = |case| self.config.models.iter().filter(move |model| wanted(case, model));
         let cases: Vec<&NamedCase> =
@@ -314,9 +400,7 @@ impl PartOfGrid<'_> {
                 }
                 let started = Instant::now();
                 let seed = self.seed().derive(&format!("model {} {}", model.name, case.name), 0);
-                let fitted = model.model.fit(&set, seed, self.progress);
-                let fitted = fitted.map_err(|error| error.within(&self.name(case, model)))?;
-                take(CellFit { case, model, prepared: &prepared, set: &set, resampling: &report, fitted, started })?;
+                take(PartSet { case, model, prepared: &prepared, set: &set, resampling: &report, seed, started })?;
             }
         }
         Ok(())

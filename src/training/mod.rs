@@ -39,9 +39,11 @@ pub mod doctor;
 pub mod outcome;
 pub mod run;
 pub mod run_dir;
+pub mod run_store;
 pub mod shards;
 pub mod table_file;
 pub mod timing;
+pub mod tree_parts;
 pub mod verify;
 #[cfg(test)]
 mod contract;

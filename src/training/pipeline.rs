@@ -2,7 +2,6 @@
 //!
 //! In: a checked config. Out: a finished run in `experiments/`, a bundle in `artifacts/`, a report in `reports/`.
 
-use std::collections::BTreeSet;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::path::PathBuf;
 
@@ -18,10 +17,12 @@ use super::report::RunReport;
 use super::resampled::{ResampledRows, Wanted};
 use super::run::{Run, RunFile, run_id};
 use super::run_dir::{CellStore, Lock, lock_run, publish_folder, share_folder, to_json, write_atomic};
+use super::run_store::RemoteRun;
 use super::seed::Seed;
-use super::shards::{self, PlanFile, Shard};
+use super::shards::{self, PlanFile, Planned, Planning, Shard, check_bits};
 use super::split::{Part, Split, split};
 use super::timing::Clock;
+use super::tree_parts::TreeParts;
 use super::{checks, freeze, read, report, row_facts};
 use crate::scoring::bundle::{Bundle, MODEL, Policy, sha256_hex};
 use crate::scoring::preprocessor::{DroppedColumn, Preprocessor};
@@ -38,16 +39,24 @@ pub struct Trained {
 
 /// The whole offline phase; continues what is unfinished. `resolved` is the config as YAML, kept with the run.
 pub fn train(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<Trained> {
-    train_on(config, resolved, &|_| Ok(()), progress)
+    let reading = |storage: &Storage| read::read(&config.recipe(), storage, progress);
+    train_on(config, resolved, &reading, &TreeParts::default(), progress)
+}
+
+/// The same for a planned run whose cells are there, on the table that its plan keeps: no original file is read.
+pub fn finish_planned(config: &Config, resolved: &str, run: &Run, progress: &dyn Progress) -> Result<Trained> {
+    let plan = PlanFile::read(&run.folder)?;
+    let reading = |storage: &Storage| plan.data(&run.folder, storage, progress);
+    train_on(config, resolved, &reading, &shards::tree_parts(&plan.cells), progress)
 }
 
 /// The same once more, for a run that is finished; refuses data that are not those of the run before anything is fitted.
 pub fn train_again(config: &Config, resolved: &str, run: &RunFile, progress: &dyn Progress) -> Result<Run> {
-    let same_data = |data: &read::ReadData| match run_id(config, data) == run.run_id {
-        true => Ok(()),
-        false => Err(not_of_run(run, data)),
+    let same_data = |storage: &Storage| {
+        let data = read::read(&config.recipe(), storage, progress)?;
+        if run_id(config, &data) == run.run_id { Ok(data) } else { Err(not_of_run(run, &data)) }
     };
-    train_on(config, resolved, &same_data, progress).map(|trained| trained.run)
+    train_on(config, resolved, &same_data, &TreeParts::default(), progress).map(|trained| trained.run)
 }
 
 fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
@@ -59,19 +68,33 @@ fn not_of_run(run: &RunFile, data: &read::ReadData) -> Error {
         .hint("bring back the files that `run.json` names, and run this in the folder where `train` ran")
 }
 
+/// Where the data of a run come from.
+type Reading<'a> = &'a dyn Fn(&Storage) -> Result<read::ReadData>;
+
 fn train_on(
     config: &Config,
     resolved: &str,
-    check: &dyn Fn(&read::ReadData) -> Result<()>,
+    reading: Reading,
+    parts: &TreeParts,
     progress: &dyn Progress,
 ) -> Result<Trained> {
     let mut clock = Clock::start();
     let Begun { store, storage, data, splits, mut run, locks: _locks, .. } =
-        begin(config, resolved, check, &mut clock, progress)?;
+        begin(config, resolved, reading, &mut clock, progress)?;
     let eda = clock.verb("explore", || explore::explore(&data.dataset));
     write_atomic(&reports_of(&run).join("eda.json"), &to_json(&eda))?;
     let mut timings = Vec::new();
-    let grid = Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: None, progress };
+    let grid = Grid {
+        config,
+        data: &data,
+        splits: &splits,
+        store: &store,
+        storage: &storage,
+        only: None,
+        parts,
+        published: &|_| Ok(()),
+        progress,
+    };
     let fitted = clock.verb("fit", || grid.fit(&mut timings));
     clock.made_of(&timings);
     run.append_timings("timings.jsonl", &timings)?;
@@ -104,14 +127,13 @@ struct Begun {
 fn begin(
     config: &Config,
     resolved: &str,
-    check: &dyn Fn(&read::ReadData) -> Result<()>,
+    reading: Reading,
     clock: &mut Clock,
     progress: &dyn Progress,
 ) -> Result<Begun> {
     let (store, mut locks) = open_outputs(config)?;
     let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
-    let data = clock.verb("read", || read::read(&config.recipe(), &storage, progress))?;
-    check(&data)?;
+    let data = clock.verb("read", || reading(&storage))?;
     let splits = clock.verb("split", || split_all(config, &data))?;
     checks::before_fitting(config, &data, &splits, &store, &storage, progress)?;
     locks.push(lock_run(&config.output.experiments.join(run_id(config, &data)))?);
@@ -125,34 +147,68 @@ fn begin(
     Ok(Begun { store, storage, data, splits, run, cells, locks })
 }
 
-/// What [`train`] does before the first fit, and the list of cells with what each will take, for many machines to share.
-pub fn plan_run(config: &Config, resolved: &str, progress: &dyn Progress) -> Result<(Run, PlanFile)> {
+/// What [`train`] does before the first fit, the table that was read, and the list of cells with what each will take: all
+/// that many machines need to share the rest.
+pub fn plan_run(
+    config: &Config,
+    resolved: &str,
+    trees_per_cell: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<(Run, PlanFile)> {
+    let reading = |storage: &Storage| read::read(&config.recipe(), storage, progress);
     let Begun { data, splits, run, cells, locks: _locks, .. } =
-        begin(config, resolved, &|_| Ok(()), &mut Clock::start(), progress)?;
-    let plan = PlanFile::of(config, &data, &splits, &run.file.run_id, cells);
+        begin(config, resolved, &reading, &mut Clock::start(), progress)?;
+    let table = read::snapshot::keep(&run.folder, &data)?;
+    let plan =
+        PlanFile::of(config, &data, &splits, Planning { run_id: &run.file.run_id, table, cells, trees_per_cell });
     run.write(shards::PLAN_FILE, &to_json(&plan))?;
     Ok((run, plan))
 }
 
-/// Does what is not done yet of a shard's cells; how many that were. Reads no data where nothing is open.
-pub fn fit_shard(config: &Config, run: &Run, shard: Shard, progress: &dyn Progress) -> Result<usize> {
+/// Does what is not done yet of a shard's cells; how many that were. Reads no data where nothing is open. Cells of a run
+/// in an object store are looked for there, and brought there one by one.
+pub fn fit_shard(
+    config: &Config,
+    run: &Run,
+    shard: Shard,
+    remote: Option<&RemoteRun>,
+    progress: &dyn Progress,
+) -> Result<usize> {
     let plan = PlanFile::read(&run.folder)?;
-    let store = CellStore::open(run.folder.parent().unwrap_or(std::path::Path::new(".")))?;
-    let open: BTreeSet<String> =
-        shard.cells(&plan).map(|planned| planned.cell.key.clone()).filter(|key| !store.has(key)).collect();
+    let experiments = run.folder.parent().unwrap_or(std::path::Path::new("."));
+    let store = CellStore::open(experiments)?;
+    let of_shard: Vec<&Planned> = shard.cells(&plan).collect();
+    remote.map_or(Ok(()), |remote| remote.exchange(&of_shard, &store))?;
+    let open: Vec<&Planned> = of_shard.into_iter().filter(|planned| !planned.is_there(&store)).collect();
     if open.is_empty() {
         return Ok(0);
     }
-    let storage = Storage::new(config.limits.memory_budget, &config.output.experiments);
-    let data = read::read(&config.recipe(), &storage, progress)?;
+    remote.map_or(Ok(()), |remote| remote.fetch_table(run))?;
+    let storage = Storage::new(config.limits.memory_budget, experiments);
+    let data = plan.data(&run.folder, &storage, progress)?;
     let splits = split_all(config, &data)?;
-    plan.check_unchanged(config, &data, &splits, &open)?;
+    check_bits(config, &data, &splits, &open)?;
+    let whole = open.iter().filter(|planned| planned.trees.is_none()).map(|planned| planned.cell.key.clone()).collect();
+    let parts = shards::tree_parts(open.iter().copied());
     let mut timings = Vec::new();
-    let grid =
-        Grid { config, data: &data, splits: &splits, store: &store, storage: &storage, only: Some(&open), progress };
-    let fitted = grid.fit(&mut timings);
-    run.append_timings(&format!("timings-{}-of-{}.jsonl", shard.index, shard.of), &timings)?;
-    fitted.map(|()| open.len())
+    let published = |key: &str| remote.map_or(Ok(()), |remote| remote.push(key, &store));
+    let grid = Grid {
+        config,
+        data: &data,
+        splits: &splits,
+        store: &store,
+        storage: &storage,
+        only: Some(&whole),
+        parts: &parts,
+        published: &published,
+        progress,
+    };
+    let fitted = grid.fit(&mut timings).and_then(|()| grid.grow(&mut timings));
+    let file = format!("timings-{}-of-{}.jsonl", shard.index, shard.of);
+    run.append_timings(&file, &timings)?;
+    fitted?;
+    remote.map_or(Ok(()), |remote| remote.push_file(run, &file))?;
+    Ok(open.len())
 }
 
 /// Evaluates a run again from its cells and writes its report; trains nothing.

@@ -179,7 +179,15 @@ pub struct FrozenFit {
     pub model: Vec<u8>,
 }
 
-/// `experiments/cells/`.
+/// Of a SHA-256 in hex.
+const HASH_BYTES: usize = 64;
+
+/// Whether a part of a forest is what its own first bytes say.
+pub fn is_whole_part(file: &[u8]) -> bool {
+    file.split_at_checked(HASH_BYTES).is_some_and(|(hash, trees)| sha256_hex(trees).as_bytes() == hash)
+}
+
+/// `experiments/cells/`, and `experiments/trees/` beside it.
 #[derive(Debug, Clone)]
 pub struct CellStore {
     folder: PathBuf,
@@ -270,6 +278,34 @@ impl CellStore {
         cell.files = files.iter().map(|(file, bytes)| ((*file).to_owned(), sha256_hex(bytes))).collect();
         files.push(("cell.json", to_json(&cell)));
         publish_folder(&self.folder, &cell.key, &files, || self.has(&cell.key))
+    }
+
+    /// Trees that are a part of a forest: the SHA-256 of what follows, then that.
+    fn trees_path(&self, key: &str) -> PathBuf {
+        self.folder.with_file_name("trees").join(format!("{key}.bin"))
+    }
+
+    /// The file of a part of a forest as it lies there, if it is whole.
+    pub fn trees_file(&self, key: &str) -> Option<Vec<u8>> {
+        fs::read(self.trees_path(key)).ok().filter(|file| is_whole_part(file))
+    }
+
+    /// A part of a forest; none if it is not there or was damaged.
+    pub fn trees(&self, key: &str) -> Option<Vec<u8>> {
+        self.trees_file(key).map(|mut file| file.split_off(HASH_BYTES))
+    }
+
+    pub fn publish_trees(&self, key: &str, trees: &[u8]) -> Result<()> {
+        self.adopt_trees(key, &[sha256_hex(trees).as_bytes(), trees].concat())
+    }
+
+    pub fn adopt_trees(&self, key: &str, file: &[u8]) -> Result<()> {
+        write_atomic(&self.trees_path(key), file)
+    }
+
+    /// Publishes a cell that another machine made, by its files.
+    pub fn adopt(&self, key: &str, files: &[(String, Vec<u8>)]) -> Result<()> {
+        publish_folder(&self.folder, key, files, || self.has(key))
     }
 }
 

@@ -1,10 +1,10 @@
 //! One grid on many machines: the plan, a shard's part of it, and what is missing at the end.
 //!
-//! In: a run folder that all machines see. `plan.json` lists the cells in a fixed order, with what each will take; shard `i`
-//! of `n` does every cell whose number is `i` modulo `n` and that is not there yet. A cell is published whole under its key
-//! or not at all, so that work done twice is harmless, and a cell has the same bytes wherever it is made. Placement, retries
-//! and logs are the engine's ([`engines`]). Limits: the folder is one that is mounted, not an object store; every shard
-//! reads the data files for itself.
+//! In: a run folder that all machines see, or an object store ([`super::run_store`]). `plan.json` lists the cells in a fixed
+//! order, with what each will take; shard `i` of `n` does every cell whose number is `i` modulo `n` and that is not there yet.
+//! A cell is published whole under its key or not at all, so that work done twice is harmless, and a cell has the same
+//! bytes wherever it is made. Shards learn from the table as `plan` read it ([`snapshot`]), never from the original files:
+//! what becomes of those after the plan changes nothing. Placement, retries and logs are the engine's ([`engines`]).
 
 pub mod engines;
 
@@ -17,9 +17,12 @@ use super::cells::{PlannedCell, plan};
 use super::checks::memory_of_cell;
 use super::config::{Config, ModelConfig};
 use super::error::{Error, Result};
-use super::read::ReadData;
+use super::mapped::Storage;
+use super::progress::Progress;
+use super::read::{ReadData, snapshot};
 use super::run_dir::{CellStore, read_json};
 use super::split::Split;
+use super::tree_parts::{TreePart, TreeParts};
 
 pub const PLAN_FILE: &str = "plan.json";
 
@@ -33,7 +36,24 @@ pub struct PlanFile {
     pub run_id: String,
     /// SHA-256 of the files that were read.
     pub inputs: Vec<String>,
+    /// SHA-256 of `table.json`, which has that of `table.parquet`.
+    pub table: String,
     pub cells: Vec<Planned>,
+}
+
+impl PlanFile {
+    /// 1: without a table.
+    const FORMAT: u32 = 2;
+}
+
+/// What is planned.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    pub run_id: &'a str,
+    pub table: String,
+    pub cells: Vec<PlannedCell>,
+    /// Larger forests grow in parts.
+    pub trees_per_cell: Option<usize>,
 }
 
 /// A cell, and what it will take.
@@ -41,12 +61,50 @@ pub struct PlanFile {
 pub struct Planned {
     #[serde(flatten)]
     pub cell: PlannedCell,
+    /// Not the whole cell, but these trees of its forest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trees: Option<TreePart>,
     /// Rows it is fitted on, after resampling.
     pub rows: usize,
     /// At most.
     pub memory_bytes: u64,
     /// On one core, roughly: within a factor of three on the machines it was measured on.
     pub core_seconds: f64,
+}
+
+/// The parts of forests among planned cells.
+pub fn tree_parts<'p>(cells: impl IntoIterator<Item = &'p Planned>) -> TreeParts {
+    let part = |planned: &Planned| Some((planned.cell.key.clone(), planned.trees.clone()?));
+    cells.into_iter().filter_map(part).collect()
+}
+
+impl Planned {
+    /// Whether the cell is there, or this part of its forest.
+    pub fn is_there(&self, store: &CellStore) -> bool {
+        store.has(&self.cell.key) || self.trees.as_ref().is_some_and(|part| store.trees_file(&part.key).is_some())
+    }
+
+    /// So many trees at a time, if it is a forest of more.
+    fn in_parts(self, config: &Config, trees_per_cell: Option<usize>) -> Vec<Planned> {
+        let model = config.models.iter().find(|model| model.name == self.cell.model);
+        let trees = model.and_then(|model| model.model.forest()).map_or(0, |(forest, _)| forest.trees);
+        let Some(most) = trees_per_cell.filter(|&most| most < trees) else { return vec![self] };
+        let part = |from: usize| {
+            let to = trees.min(from + most);
+            let core_seconds = (self.core_seconds * (to - from) as f64 / trees as f64).max(0.01);
+            Planned { trees: Some(TreePart::of(&self.cell.key, from, to)), core_seconds, ..self.clone() }
+        };
+        (0..trees).step_by(most).map(part).collect()
+    }
+}
+
+impl std::fmt::Display for Planned {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        match &self.trees {
+            Some(part) => write!(f, "{}, {part}", self.cell),
+            None => write!(f, "{}", self.cell),
+        }
+    }
 }
 
 /// A part of a grid: cells whose number is `index` modulo `of`.
@@ -63,23 +121,27 @@ impl Shard {
 }
 
 impl PlanFile {
-    pub fn of(config: &Config, data: &ReadData, splits: &[Split], run_id: &str, cells: Vec<PlannedCell>) -> PlanFile {
+    pub fn of(config: &Config, data: &ReadData, splits: &[Split], planning: Planning) -> PlanFile {
+        let Planning { run_id, table, cells, trees_per_cell } = planning;
         let planned = |cell: PlannedCell| {
             let rows = rows(config, splits, &cell);
             Planned {
                 rows,
                 memory_bytes: memory_of_cell(config, data, splits, &cell),
                 core_seconds: core_seconds(config, &cell, rows, data.dataset.table.n_columns()),
+                trees: None,
                 cell,
             }
         };
+        let planned = |cell| planned(cell).in_parts(config, trees_per_cell);
         PlanFile {
-            format: 1,
+            format: Self::FORMAT,
             version: env!("CARGO_PKG_VERSION").into(),
             code: env!("FRAUDML_CODE").into(),
             run_id: run_id.into(),
             inputs: data.fingerprints.iter().map(|file| file.sha256.clone()).collect(),
-            cells: cells.into_iter().map(planned).collect(),
+            table,
+            cells: cells.into_iter().flat_map(planned).collect(),
         }
     }
 
@@ -90,51 +152,46 @@ impl PlanFile {
             let missing = Error::permanent(format!("`{}` has no {PLAN_FILE}", run.display()));
             return Err(missing.hint("`fraudml plan --config ..` makes one"));
         }
-        let plan: PlanFile = read_json(&path)?;
-        let (version, code) = (env!("CARGO_PKG_VERSION"), env!("FRAUDML_CODE"));
-        if plan.format != 1 || plan.version != version || plan.code != code {
-            return Err(Error::permanent(format!(
-                "`{}` was made by another fraudml: expected format 1, version {version}, code {code}, found format {}, version {}, code {}",
-                path.display(),
-                plan.format,
-                plan.version,
-                plan.code
-            ))
-            .hint("plan again with this one, or install that one on every machine"));
-        }
-        Ok(plan)
+        let anew = |error: Error| error.hint("`fraudml plan` writes it anew, finished cells are kept");
+        PlanFile::check_maker(&path, anew)?;
+        read_json(&path).map_err(anew)
     }
 
-    /// Cells that are not there.
-    pub fn missing(&self, store: &CellStore) -> Vec<&PlannedCell> {
-        self.cells.iter().map(|planned| &planned.cell).filter(|cell| !store.has(&cell.key)).collect()
+    /// The data that the run was planned on, as they were then.
+    pub fn data(&self, run: &Path, storage: &Storage, progress: &dyn Progress) -> Result<ReadData> {
+        snapshot::read(run, &self.table, storage, progress)
     }
 
-    /// Refuses data that changed since, and cells that would get other bits here than where they were planned.
-    pub fn check_unchanged(
-        &self,
-        config: &Config,
-        data: &ReadData,
-        splits: &[Split],
-        open: &BTreeSet<String>,
-    ) -> Result<()> {
-        if let Some((file, planned)) = data.changed_file(self.inputs.iter()) {
-            return Err(Error::permanent(format!(
-                "`{}` changed since the plan: expected SHA-256 {planned}, found {}",
-                file.path, file.sha256
-            ))
-            .hint("plan again, or bring the old file back"));
+    /// Refuses the plan of another program before the rest of it is looked at.
+    fn check_maker(path: &Path, anew: fn(Error) -> Error) -> Result<()> {
+        #[derive(Deserialize)]
+        struct Maker {
+            format: u32,
+            version: String,
+            code: String,
         }
-        let here: BTreeSet<String> = plan(config, data, splits).into_iter().map(|cell| cell.key).collect();
-        let other =
-            self.cells.iter().find(|planned| open.contains(&planned.cell.key) && !here.contains(&planned.cell.key));
-        match other {
-            None => Ok(()),
-            Some(Planned { cell, .. }) => Err(Error::permanent(format!(
-                "{cell}: this machine would make another cell than the plan's"
-            ))
-            .hint("bits of a network follow the processor's features: plan and fit on machines that have the same, or leave it out")),
+        let Maker { format, version, code } = read_json(path).map_err(anew)?;
+        let here = (Self::FORMAT, env!("CARGO_PKG_VERSION"), env!("FRAUDML_CODE"));
+        if (format, version.as_str(), code.as_str()) == here {
+            return Ok(());
         }
+        Err(Error::permanent(format!(
+            "`{}` was made by another fraudml: expected format {}, version {}, code {}, found format {format}, version {version}, code {code}",
+            path.display(), here.0, here.1, here.2,
+        ))
+        .hint("plan again with this one, or install that one on every machine"))
+    }
+}
+
+/// Refuses cells that would get other bits here than where they were planned.
+pub fn check_bits(config: &Config, data: &ReadData, splits: &[Split], open: &[&Planned]) -> Result<()> {
+    let here: BTreeSet<String> = plan(config, data, splits).into_iter().map(|cell| cell.key).collect();
+    match open.iter().find(|planned| !here.contains(&planned.cell.key)) {
+        None => Ok(()),
+        Some(Planned { cell, .. }) => Err(Error::permanent(format!(
+            "{cell}: this machine would make another cell than the plan's"
+        ))
+        .hint("bits of a network follow the processor's features: plan and fit on machines that have the same, or leave it out")),
     }
 }
 
@@ -187,6 +244,7 @@ mod tests {
                 part: format!("fold-{at}"),
                 key: format!("{at:032x}"),
             },
+            trees: None,
             rows: 1,
             memory_bytes: 1,
             core_seconds: 1.0,
@@ -197,6 +255,7 @@ mod tests {
             code: "0".into(),
             run_id: "r".into(),
             inputs: Vec::new(),
+            table: "t".into(),
             cells: (0..n_cells).map(cell).collect(),
         }
     }

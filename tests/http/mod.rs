@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 
+#[allow(dead_code)]
 pub struct Request {
     pub method: String,
     pub target: String,

@@ -14,7 +14,7 @@ pub mod selection;
 
 use rayon::prelude::*;
 
-use super::config::ModelConfig;
+use super::config::{ForestConfig, ModelConfig};
 use super::error::Result;
 use super::progress::Progress;
 use super::rows::TrainingSet;
@@ -53,6 +53,17 @@ impl From<forest::Grown> for Fitted {
     fn from(grown: forest::Grown) -> Fitted {
         let forest::Grown { forest, impurity_importance, out_of_bag } = grown;
         Fitted { impurity_importance, out_of_bag, ..Fitted::of(Model::Forest(forest)) }
+    }
+}
+
+impl ModelConfig {
+    /// If it is a forest: which, and how its trees are split.
+    pub fn forest(&self) -> Option<(&ForestConfig, forest::SplitKind)> {
+        match self {
+            ModelConfig::RandomForest(config) => Some((config, forest::SplitKind::Best)),
+            ModelConfig::ExtraTrees(config) => Some((config, forest::SplitKind::Random)),
+            ModelConfig::Mlp(_) | ModelConfig::Logistic => None,
+        }
     }
 }
 

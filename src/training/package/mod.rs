@@ -10,7 +10,7 @@ pub mod image;
 pub mod openwhisk;
 pub mod runner;
 mod sbom;
-mod zip;
+pub mod zip;
 
 use std::collections::BTreeMap;
 

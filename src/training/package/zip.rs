@@ -68,6 +68,13 @@ pub fn fits(zip_bytes: usize) -> bool {
     zip_bytes.div_ceil(3) * 4 <= MAX_TEXT_BYTES
 }
 
+/// A zip of some files, each with its mode.
+pub fn zip_of(files: &[(&str, u32, &[u8])]) -> Result<Vec<u8>> {
+    let entries: Vec<Entry> =
+        files.iter().map(|(name, mode, bytes)| Entry::new(name, *mode, bytes)).collect::<Result<_>>()?;
+    archive(&entries.iter().collect::<Vec<_>>())
+}
+
 fn archive(entries: &[&Entry]) -> Result<Vec<u8>> {
     let (mut out, mut directory) = (Vec::new(), Vec::new());
     for entry in entries {

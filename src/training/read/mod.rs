@@ -12,6 +12,7 @@ mod columns;
 mod join;
 mod parquet;
 mod parse;
+pub mod snapshot;
 mod source;
 
 use std::path::{Path, PathBuf};

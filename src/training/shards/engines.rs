@@ -1,33 +1,40 @@
-//! What an engine needs to run a plan's shards: scripts and manifests as text. In: a plan, the run's path as all machines
-//! see it, how many shards. Out: files by name; nothing is written or sent here.
+//! What an engine needs to run a plan's shards: scripts and manifests as text. In: a plan, the run's path or URL as all
+//! machines see it, how many shards. Out: files by name; nothing is written or sent here.
 //!
 //! Slurm requeues a job whose node failed, never one that ended with a code: the batch script tries again itself, a few
-//! times, where the code says that a retry may help (75, or ended by a signal). Kubernetes retries per index and gives an
-//! index up at exit code 2.
+//! times, where the code says that a retry may help (75, or ended by a signal). Kubernetes retries per index, gives an
+//! index up at exit code 2, and counts no pod that was moved away. Ray takes one job, a driver whose tasks are the shards.
 
 use super::{PlanFile, Shard};
+use crate::training::run_store::is_url;
 
 /// Where shards run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     Slurm,
     Kubernetes,
+    Ray,
 }
 
 /// How shards are run, whatever the engine.
 #[derive(Debug, Clone)]
 pub struct Submission<'a> {
     pub plan: &'a PlanFile,
-    /// The run folder as every machine sees it.
+    /// The run folder as every machine sees it, or its URL.
     pub run: &'a str,
     pub shards: usize,
     /// Shards at once; none: as many as the engine will.
     pub at_once: Option<usize>,
     pub cores: usize,
-    /// Kubernetes: the image that holds `fraudml`, and the claim of the volume that holds data and runs.
+    /// Kubernetes: the image that holds `fraudml`; the claim of the volume that holds runs, or, for a run in an object store,
+    /// the secret whose keys are the variables of its credentials.
     pub image: &'a str,
     pub claim: &'a str,
+    pub secret: &'a str,
 }
+
+/// The driver of a Ray job.
+pub const DRIVER: &str = include_str!("driver.py");
 
 /// Tries of a shard that ended with a code worth another.
 const ATTEMPTS: usize = 3;
@@ -39,6 +46,7 @@ impl Submission<'_> {
         match engine {
             Engine::Slurm => vec![("shards.sbatch", self.slurm_shards()), ("collect.sbatch", self.slurm_collect())],
             Engine::Kubernetes => vec![("shards.yaml", self.kubernetes())],
+            Engine::Ray => vec![("driver.py", DRIVER.to_owned())],
         }
     }
 
@@ -55,6 +63,12 @@ impl Submission<'_> {
         };
         let longest = (0..self.shards).map(of_shard).fold(0.0, f64::max);
         (10.0 + 6.0 * longest / self.cores as f64 / 60.0).ceil() as u64
+    }
+
+    /// What a Ray job starts in the folder of its package.
+    pub fn ray_entrypoint(&self) -> String {
+        let (shards, cores, memory) = (self.shards, self.cores, self.memory() << 20);
+        format!("python driver.py {} {shards} {cores} {memory} {ATTEMPTS}", quoted(self.run))
     }
 
     fn slurm_shards(&self) -> String {
@@ -118,6 +132,8 @@ spec:
     rules:
       - action: FailIndex
         onExitCodes: {{ containerName: fraudml, operator: In, values: [2] }}
+      - action: Ignore
+        onPodConditions: [{{ type: DisruptionTarget, status: \"True\" }}]
   template:
 {cell}---
 # Waits for the cells, then writes leaderboard, bundle and report.
@@ -126,6 +142,10 @@ kind: Job
 metadata: {{ name: {name}-collect }}
 spec:
   backoffLimit: {ATTEMPTS}
+  podFailurePolicy:
+    rules:
+      - action: FailJob
+        onExitCodes: {{ containerName: fraudml, operator: In, values: [2] }}
   template:
 {collect}"
         )
@@ -133,26 +153,43 @@ spec:
 
     fn pod(&self, arguments: &[&str]) -> String {
         // JSON is YAML: what is quoted so stays one word.
-        let (image, claim) = (serde_json::json!(self.image), serde_json::json!(self.claim));
-        let (arguments, cores, memory) = (serde_json::json!(arguments), self.cores, self.memory());
+        let (image, arguments) = (serde_json::json!(self.image), serde_json::json!(arguments));
+        let (cores, memory) = (self.cores, self.memory());
+        let (place, environment, volume) = self.place();
         format!(
             "    spec:
       restartPolicy: Never
-      securityContext: {{ runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532 }}
+      securityContext:
+        {{ runAsNonRoot: true, runAsUser: 65532, fsGroup: 65532, seccompProfile: {{ type: RuntimeDefault }} }}
       containers:
         - name: fraudml
           image: {image}
           command: [fraudml]
           args: {arguments}
-          workingDir: /work
-          resources:
+          workingDir: {place}
+{environment}          resources:
             requests: {{ cpu: \"{cores}\", memory: {memory}Mi }}
             limits: {{ memory: {memory}Mi }}
           securityContext: {{ allowPrivilegeEscalation: false, capabilities: {{ drop: [ALL] }} }}
-          volumeMounts: [{{ name: work, mountPath: /work }}]
-      volumes: [{{ name: work, persistentVolumeClaim: {{ claimName: {claim} }} }}]
+          volumeMounts: [{{ name: work, mountPath: {place} }}]
+      volumes: [{{ name: work, {volume} }}]
 "
         )
+    }
+
+    /// Where a pod works, what it is told, and what lies there: the shared folder, or a cache of what the store holds.
+    fn place(&self) -> (&'static str, String, String) {
+        if !is_url(self.run) {
+            let claim = serde_json::json!(self.claim);
+            return ("/work", String::new(), format!("persistentVolumeClaim: {{ claimName: {claim} }}"));
+        }
+        let secret = serde_json::json!(self.secret);
+        let environment = format!(
+            "          envFrom: [{{ secretRef: {{ name: {secret} }} }}]
+          env: [{{ name: FRAUDML_CACHE, value: /cache }}]
+"
+        );
+        ("/cache", environment, "emptyDir: {}".to_owned())
     }
 }
 

@@ -21,6 +21,7 @@ mod grow;
 mod histogram;
 mod nearby;
 mod out_of_bag;
+mod parts;
 mod quantiles;
 mod samples;
 mod search;
@@ -30,6 +31,7 @@ mod tally;
 mod turn;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -46,7 +48,7 @@ use crate::training::seed::Seed;
 pub use bins::BinnedMatrix;
 use freeze::Freezing;
 use grow::{GrownTree, TreeGrower};
-use samples::{Counted, Sample, Samples, Sum, Weighted};
+use samples::{Counted, Counts, Sample, Samples, Sum, Weighted, Weights};
 
 /// How a column's threshold is found: the best one (random forest), or one drawn (extra trees).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,6 +68,9 @@ pub struct Grown {
     pub out_of_bag: Vec<f32>,
 }
 
+/// The trees of a part of a forest, by the part's number; none after the last.
+pub type Parts<'a> = &'a dyn Fn(usize) -> Result<Option<Vec<u8>>>;
+
 /// Bins the set's matrix and grows a forest on it.
 pub fn grow(
     config: &ForestConfig,
@@ -77,6 +82,73 @@ pub fn grow(
     grow_binned(config, kind, &*set.binned(config.bins)?, set, seed, progress)
 }
 
+/// The same forest, of trees that grew elsewhere ([`grow_part`]) on this set with this seed.
+pub fn put_together(config: &ForestConfig, set: &TrainingSet, seed: Seed, parts: Parts) -> Result<Grown> {
+    let binned = &*set.binned(config.bins)?;
+    check(binned, set)?;
+    match counted(set) {
+        Some(weights) => of_parts::<Counts>(config, binned, set, weights, seed, parts),
+        None => of_parts::<Weights>(config, binned, set, [1.0; 2], seed, parts),
+    }
+}
+
+/// Some trees of the forest, to be put together with the others.
+pub fn grow_part(
+    config: &ForestConfig,
+    kind: SplitKind,
+    set: &TrainingSet,
+    seed: Seed,
+    trees: Range<usize>,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>> {
+    let binned = &*set.binned(config.bins)?;
+    check(binned, set)?;
+    progress.begin(Unit::Trees, "trees", trees.len() as u64);
+    let grown = match counted(set) {
+        Some(weights) => part_as(trees, tree_grower::<Counted>(config, kind, binned, set, weights, seed, progress)),
+        None => part_as(trees, tree_grower::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress)),
+    };
+    progress.end(Unit::Trees);
+    grown
+}
+
+fn part_as<T: Sum>(trees: Range<usize>, grower: impl Fn(usize) -> Result<GrownTree<T>> + Sync) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    in_order(
+        trees.len(),
+        |at| grower(trees.start + at),
+        |tree| {
+            parts::append(&mut bytes, &tree);
+            Ok(())
+        },
+    )?;
+    parts::packed(&bytes)
+}
+
+fn of_parts<T: Sum>(
+    config: &ForestConfig,
+    binned: &BinnedMatrix,
+    set: &TrainingSet,
+    class_weights: [f64; 2],
+    seed: Seed,
+    parts: Parts,
+) -> Result<Grown> {
+    let (mut growing, mut n_trees) = (Growing::<T>::new(config, binned, class_weights)?, 0);
+    for number in 0.. {
+        let Some(packed) = parts(number)? else { break };
+        let mut trees = parts::trees(&packed, binned)?;
+        while let Some(tree) = trees.next()? {
+            growing.take(tree)?;
+            n_trees += 1;
+        }
+    }
+    if n_trees != config.trees {
+        let message = format!("expected {} trees that grew in parts, found {n_trees}", config.trees);
+        return Err(Error::failed(message));
+    }
+    growing.grown(set, seed)
+}
+
 /// Grows a forest on the set's matrix, binned before (once for several forests).
 pub fn grow_binned(
     config: &ForestConfig,
@@ -86,6 +158,17 @@ pub fn grow_binned(
     seed: Seed,
     progress: &dyn Progress,
 ) -> Result<Grown> {
+    check(binned, set)?;
+    progress.begin(Unit::Trees, "trees", config.trees as u64);
+    let grown = match counted(set) {
+        Some(weights) => grow_as::<Counted>(config, kind, binned, set, weights, seed, progress),
+        None => grow_as::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
+    };
+    progress.end(Unit::Trees);
+    grown
+}
+
+fn check(binned: &BinnedMatrix, set: &TrainingSet) -> Result<()> {
     if set.weights().iter().any(|weight| !weight.is_finite() || *weight < 0.0) {
         return Err(Error::failed("a training weight is negative or not finite"));
     }
@@ -95,15 +178,12 @@ pub fn grow_binned(
     if binned.n_rows() != set.n_rows() || binned.n_features() != set.n_features() {
         return Err(Error::failed("the binned matrix is not the training set's"));
     }
-    progress.begin(Unit::Trees, "trees", config.trees as u64);
-    let grown = match class_weights(set) {
-        Some(weights) if set.n_rows() <= Counted::MOST_ROWS => {
-            grow_as::<Counted>(config, kind, binned, set, weights, seed, progress)
-        }
-        _ => grow_as::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress),
-    };
-    progress.end(Unit::Trees);
-    grown
+    Ok(())
+}
+
+/// The classes' weights where sums are counts, which is where each class has one and the rows are few enough.
+fn counted(set: &TrainingSet) -> Option<[f64; 2]> {
+    class_weights(set).filter(|_| set.n_rows() <= Counted::MOST_ROWS)
 }
 
 /// The weights of negatives and positives, if each class has just one: then whole numbers can be summed instead.
@@ -126,21 +206,50 @@ fn grow_as<S: Sample>(
     seed: Seed,
     progress: &dyn Progress,
 ) -> Result<Grown> {
-    let n_features = binned.n_features();
-    let asked = config.oob_score && config.bootstrap;
-    let mut freezing = Freezing::new(binned, class_weights)?;
-    let (mut shares, mut kept) = (vec![0.0; n_features], Vec::new());
-    in_order(config.trees, tree_grower::<S>(config, kind, binned, set, class_weights, seed, progress), |tree| {
-        add_shares(&tree, &mut shares);
-        freezing.add(&tree)?;
-        if asked {
-            kept.push(tree);
+    let mut growing = Growing::<S::Sum>::new(config, binned, class_weights)?;
+    let grower = tree_grower::<S>(config, kind, binned, set, class_weights, seed, progress);
+    in_order(config.trees, grower, |tree| growing.take(tree))?;
+    growing.grown(set, seed)
+}
+
+/// A forest while it takes its trees, one after the other.
+struct Growing<'a, T> {
+    config: &'a ForestConfig,
+    binned: &'a BinnedMatrix,
+    class_weights: [f64; 2],
+    freezing: Freezing<'a>,
+    shares: Vec<f64>,
+    /// For out-of-bag scores.
+    kept: Vec<GrownTree<T>>,
+}
+
+impl<'a, T: Sum> Growing<'a, T> {
+    fn new(config: &'a ForestConfig, binned: &'a BinnedMatrix, class_weights: [f64; 2]) -> Result<Self> {
+        let freezing = Freezing::new(binned, class_weights)?;
+        let shares = vec![0.0; binned.n_features()];
+        Ok(Self { config, binned, class_weights, freezing, shares, kept: Vec::new() })
+    }
+
+    fn is_asked_for_out_of_bag(&self) -> bool {
+        self.config.oob_score && self.config.bootstrap
+    }
+
+    fn take(&mut self, tree: GrownTree<T>) -> Result<()> {
+        add_shares(&tree, &mut self.shares);
+        self.freezing.add(&tree)?;
+        if self.is_asked_for_out_of_bag() {
+            self.kept.push(tree);
         }
         Ok(())
-    })?;
-    let out_of_bag =
-        if asked { out_of_bag::scores(config, binned, set, class_weights, seed, &kept) } else { Vec::new() };
-    Ok(Grown { forest: freezing.forest()?, impurity_importance: importance(&shares), out_of_bag })
+    }
+
+    fn grown(self, set: &TrainingSet, seed: Seed) -> Result<Grown> {
+        let out_of_bag = match self.is_asked_for_out_of_bag() {
+            true => out_of_bag::scores(self.config, self.binned, set, self.class_weights, seed, &self.kept),
+            false => Vec::new(),
+        };
+        Ok(Grown { forest: self.freezing.forest()?, impurity_importance: importance(&self.shares), out_of_bag })
+    }
 }
 
 /// Grows tree by number.

@@ -33,6 +33,8 @@ pub trait Sample: Copy + Send {
 pub trait Sum: Copy + Default + Send + Sync + std::fmt::Debug {
     /// So many draws of each class, where sums are counts.
     fn of_counts(counts: [u32; 2]) -> Self;
+    /// What has these counts and raw sums.
+    fn of(counts: [u32; 2], raw: [f64; 2]) -> Self;
     fn plus(self, other: Self) -> Self;
     fn minus(self, other: Self) -> Self;
     /// Draws of negatives and positives.
@@ -104,6 +106,10 @@ impl Sample for Counted {
 impl Sum for Counts {
     fn of_counts([negatives, positives]: [u32; 2]) -> Self {
         Self(u64::from(positives) << 32 | u64::from(negatives))
+    }
+
+    fn of(counts: [u32; 2], _raw: [f64; 2]) -> Self {
+        Self::of_counts(counts)
     }
 
     fn is_empty(self) -> bool {
@@ -183,6 +189,10 @@ impl Sample for Weighted {
 impl Sum for Weights {
     fn of_counts(counts: [u32; 2]) -> Self {
         Self { counts: Counts::of_counts(counts), weights: counts.map(f64::from) }
+    }
+
+    fn of(counts: [u32; 2], raw: [f64; 2]) -> Self {
+        Self { counts: Counts::of_counts(counts), weights: raw }
     }
 
     fn is_empty(self) -> bool {

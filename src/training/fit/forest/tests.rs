@@ -592,3 +592,73 @@ fn what_is_made_is_handed_on_in_order_whoever_makes_it() {
     assert!(in_order(50, failing, each).is_err());
     assert!(n_handed <= 7, "nothing beyond what failed");
 }
+
+/// Bytes of the forest, importance and out-of-bag scores to the bit.
+fn bits(grown: &Grown) -> (Vec<u8>, Vec<u64>, Vec<u32>) {
+    let importance = grown.impurity_importance.iter().map(|share| share.to_bits()).collect();
+    (grown.forest.to_bytes(), importance, grown.out_of_bag.iter().map(|score| score.to_bits()).collect())
+}
+
+/// Counts and weights, numbers and subsets of levels.
+fn forests_of_all_kinds() -> Vec<(ForestConfig, SplitKind, TrainingSet)> {
+    let config = ForestConfig { trees: 11, oob_score: true, bootstrap: true, ..ForestConfig::RANDOM_FOREST };
+    let mut rng = Seed::new(8).rng();
+    let codes: Vec<f32> = (0..200).map(|_| below(&mut rng, 6) as f32).collect();
+    let labels: Vec<u8> = codes.iter().map(|&code| u8::from(below(&mut rng, 7) < code as usize * 5 % 7)).collect();
+    let names: Vec<String> = vec!["level".into()];
+    let levels = FeatureMatrix::new(names.into(), codes).with_nominal([true].into());
+    let subsets = ForestConfig { categorical_splits: CategoricalSplits::Subset, ..config.clone() };
+    vec![
+        (config.clone(), SplitKind::Best, random_set(6, 300, 4, 50, false)),
+        (config.clone(), SplitKind::Random, random_set(7, 300, 4, 50, true)),
+        (subsets, SplitKind::Random, TrainingSet::of_all_rows(Arc::new(levels), labels)),
+    ]
+}
+
+#[test]
+fn a_forest_that_grew_in_parts_is_the_forest() {
+    let seed = Seed::new(5);
+    for (config, kind, set) in forests_of_all_kinds() {
+        let whole = grow(&config, kind, &set, seed, &Silent).unwrap();
+        for n in [1, 3, 11, 50] {
+            let ranges = (0..config.trees).step_by(n).map(|from| from..config.trees.min(from + n));
+            let grow = |trees| grow_part(&config, kind, &set, seed, trees, &Silent).unwrap();
+            let parts: Vec<Vec<u8>> = ranges.map(grow).collect();
+            let put = |parts: &[Vec<u8>]| put_together(&config, &set, seed, &|at| Ok(parts.get(at).cloned()));
+            assert!(bits(&put(&parts).unwrap()) == bits(&whole), "{kind:?}, {n} trees a part");
+            assert!(put(&parts[1..]).unwrap_err().message.contains("expected 11 trees"));
+        }
+    }
+}
+
+#[test]
+fn damaged_parts_are_errors() {
+    for (config, kind, set) in forests_of_all_kinds() {
+        let binned = set.binned(config.bins).unwrap();
+        let part = grow_part(&config, kind, &set, Seed::new(5), 0..2, &Silent).unwrap();
+        let plain = zstd::decode_all(&part[..]).unwrap();
+        let read = |bytes: &[u8]| -> Result<usize> {
+            let packed = parts::packed(bytes)?;
+            let (mut trees, mut n) = (parts::trees(&packed, &binned)?, 0);
+            while trees.next::<Weights>()?.is_some() {
+                n += 1;
+            }
+            Ok(n)
+        };
+        assert_eq!(read(&plain).unwrap(), 2);
+        for cut in [1, 4, 9, plain.len() / 2, plain.len() - 1] {
+            // Where the first tree ends, one is left: then their number is wrong.
+            assert_ne!(read(&plain[..cut]).ok(), Some(2), "{cut}");
+        }
+        // No byte makes it panic; one that names a feature beyond the last is refused.
+        for at in 0..plain.len().min(400) {
+            let mut changed = plain.clone();
+            changed[at] ^= 0x55;
+            read(&changed).ok();
+        }
+        let mut changed = plain.clone();
+        changed[6] = 0x7f;
+        assert!(read(&changed).is_err());
+        assert!(put_together(&config, &set, Seed::new(5), &|at| Ok((at == 0).then(|| b"no trees".to_vec()))).is_err());
+    }
+}
