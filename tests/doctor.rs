@@ -21,8 +21,10 @@ models: { random-forest: { trees: 4 } }
 /// 200 rows, every fifth a fraud that its number tells of.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    let row =
-        |at: usize| format!("{at},{},{}\n", usize::from(at % 5 == 0), at * 37 % 101 + 40 * usize::from(at % 5 == 0));
+    let row = |at: usize| {
+        let fraud = usize::from(at.is_multiple_of(5));
+        format!("{at},{fraud},{}\n", at * 37 % 101 + 40 * fraud)
+    };
     let rows: String = (0..200).map(row).collect();
     fs::write(folder.path().join("train.csv"), format!("id,fraud,x\n{rows}")).expect("written");
     fs::write(folder.path().join("c.yaml"), CONFIG).expect("written");
