@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::html::{STYLE, blocks};
-use super::table::{Block, Table, figure, html, percent};
+use super::table::{Block, Table, count, figure, html, percent};
 use crate::training::explore::{ColumnBins, ColumnProfile, CorrelationMap, Detail, Drift, ValueProfile, WeekProfile};
 
 const LONGEST: usize = 40;
@@ -179,7 +179,7 @@ fn missing(detail: &Detail) -> String {
         detail.eda.columns.len(),
         groups.len()
     ));
-    body += "<table class=\"map\">\n";
+    body += "<table class=\"map\"><tbody>\n";
     for group in groups.iter().take(MOST_GROUPS) {
         let share = group.missing as f64 / rows as f64;
         let names: Vec<String> = group.columns.iter().take(12).map(|name| brief(name)).collect();
@@ -194,7 +194,7 @@ fn missing(detail: &Detail) -> String {
             names.join(", ")
         );
     }
-    body + "</table>\n"
+    body + "</tbody></table>\n"
 }
 
 fn correlation(detail: &Detail) -> String {
@@ -205,7 +205,9 @@ fn correlation(detail: &Detail) -> String {
     let pairs = blocks(&[
         Block::Text(format!(
             "{} of {} pairs of numeric columns correlate by more than 0.95 (over {} rows; missing cells count as the mean).",
-            found.pairs_above_95, found.pairs, found.rows
+            count(found.pairs_above_95),
+            count(found.pairs),
+            count(found.rows)
         )),
         Block::Table(table),
     ]);
@@ -224,7 +226,10 @@ fn heat_map(map: &CorrelationMap) -> String {
     const SIDE: usize = 16;
     const NAME: usize = 260;
     let n = map.columns.len() * SIDE;
-    let mut drawing = format!("<div class=\"heat\"><svg viewBox=\"0 0 {} {n}\">", n + NAME);
+    let mut drawing = format!(
+        "<div class=\"heat\" tabindex=\"0\" role=\"group\" aria-label=\"correlations\"><svg viewBox=\"0 0 {} {n}\">",
+        n + NAME
+    );
     for (row, (name, with_earlier)) in map.columns.iter().zip(&map.r).enumerate() {
         let (side, y) = (SIDE - 1, row * SIDE);
         for (column, r) in with_earlier.iter().enumerate().filter(|(_, r)| r.abs() >= 0.005) {

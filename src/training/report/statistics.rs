@@ -112,7 +112,7 @@ fn over_seeds(report: &RunReport) -> Vec<Block> {
 
 fn spread(found: Option<Spread>) -> String {
     found.map_or("-".into(), |Spread { mean, deviation, lowest, highest }| {
-        format!("{mean:.4} ± {deviation:.4} ({lowest:.4} to {highest:.4})")
+        format!("{mean:.3} ± {deviation:.3} ({lowest:.3} to {highest:.3})")
     })
 }
 
