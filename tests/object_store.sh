@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A grid whose run lies in an object store (moto's S3 server, from PyPI) ends with the bytes of `train`, however it is
 # shared, killed, done twice and damaged; refusals by exit code: `tests/object_store.sh FRAUDML WORK_FOLDER [--measure]`.
-# Every shard has a cache of its own, as on a machine of its own, and no data files. `--measure` times 1,000 cells, on disk
+# Every shard has a cache of its own, as on a machine of its own, and no data files. `--measure` times 1,014 cells, on disk
 # and in the store: what the hook adds to a cell, and a finished run collected again.
 set -euo pipefail
 fraudml=$(realpath "$1") here=$(realpath "$(dirname "$0")") measure=${3:-}
@@ -56,7 +56,7 @@ on() { # cache, arguments: as a machine with that cache
 }
 
 caches=$PWD/caches
-rm -rf caches whole data && mkdir whole
+rm -rf caches whole data gone gone.csv && mkdir whole
 "$fraudml" synth --rows 1500 --seed 5 --out data --quiet
 cat > config.yaml <<'YAML'
 name: remote
@@ -134,17 +134,17 @@ ends 0 'finished already' env FRAUDML_CACHE=caches/of-1-collect "$fraudml" colle
 [ "$measure" = --measure ] || exit 0
 now() { date +%s%N; }
 {
-  printf 'name: many\ndata: { tables: [ { path: ../small.csv } ], target: fraud, id: id }\nsplit: { protocols: [random], folds: 4 }\n'
-  printf 'imbalance: [ raw ]\nmodels:\n'
-  for model in $(seq 200); do printf '  m%s: { type: random-forest, trees: 1, min_samples_leaf: %s }\n' "$model" "$model"; done
+  printf 'name: many\ndata: { tables: [ { path: ../small.csv } ], target: fraud, id: id }\nsplit: { protocols: [random], folds: 25 }\n'
+  printf 'models: { random-forest: { trees: 1 }, extra-trees: { trees: 1 } }\nimbalance:\n  - raw\n'
+  for case in $(seq 18); do printf '  - oversample: { name: o%s, target_share: 0.%s }\n' "$case" "$((200 + case))"; done
 } > many.yaml
-awk 'BEGIN { print "id,fraud,a,b"; for (i = 0; i < 400; i++) printf "%d,%d,%d,%d\n", i, i % 8 == 0, i * 37 % 101 + 25 * (i % 8 == 0), i * 53 % 89 }' > small.csv
+awk 'BEGIN { print "id,fraud,a,b"; for (i = 0; i < 1000; i++) printf "%d,%d,%d,%d\n", i, i % 8 == 0, i * 37 % 101 + 25 * (i % 8 == 0), i * 53 % 89 }' > small.csv
 rm -rf disk && mkdir disk
 (cd disk && "$fraudml" plan --config ../many.yaml --quiet --no-progress)
 each() { # what is said, command..: twenty shards of one cell each, with the program's start, reading and fit
   local said=$1 begun; shift
   begun=$(now)
-  for shard in $(seq 0 19); do "$@" --shard "$shard/1000"; done
+  for shard in $(seq 0 19); do "$@" --shard "$shard/1014"; done
   echo "$said, a process for each of twenty cells: $((($(now) - begun) / 20000000)) ms a cell"
 }
 took() { # what is said, command..
@@ -155,14 +155,14 @@ took() { # what is said, command..
   cd disk
   here() { "$fraudml" "$@" --quiet --no-progress; }
   each "on disk" here cell --run many
-  took "on disk, the other 980 in one process" here cell --run many --shard 0/1
+  took "on disk, the other 994 in one process" here cell --run many --shard 0/1
   here collect --run many > /dev/null
   took "on disk, a finished run collected again" here collect --run many
   on many plan --config ../many.yaml --run s3://runs/many
   mv ../small.csv ../gone.csv
 )
 each "in the store, with a cache" on many cell --run s3://runs/many
-took "in the store, the other 980 in one process" on many cell --run s3://runs/many --shard 0/1
+took "in the store, the other 994 in one process" on many cell --run s3://runs/many --shard 0/1
 took "in the store, nothing left to do, with a cache" on many cell --run s3://runs/many --shard 0/1
 took "in the store, nothing left to do, without a cache" on many-2 cell --run s3://runs/many --shard 0/1
 on many-2 collect --run s3://runs/many

@@ -108,7 +108,7 @@ pub fn collect(args: &CollectArgs, context: &Context) -> std::result::Result<(),
     let plan = PlanFile::read(&run.folder)?;
     let progress = context.progress()?;
     let is_finished = match remote {
-        Some(remote) => remote.is_finished(run, &plan)?,
+        Some(remote) => remote.is_finished(run)?,
         None => {
             wait_for_cells(args, &planned, &plan, &progress)?;
             run.file.bundle.is_some() && run.folder.join("leaderboard.json").is_file()
