@@ -69,7 +69,7 @@ NodeName=node2 NodeAddr=10.77.2.2 NodeHostname=node2 CPUs=1 RealMemory=6000
 PartitionName=all Nodes=ALL Default=YES State=UP
 CONF
 export SLURM_CONF=$work/slurm/slurm.conf PATH=$work/shared/bin:$PATH
-(cd slurm && munged --force --foreground --key-file="$work/slurm/munge.key" --socket="$work/slurm/munge.socket" --pid-file="$work/slurm/munged.pid" \
+(cd slurm && exec munged --force --foreground --key-file="$work/slurm/munge.key" --socket="$work/slurm/munge.socket" --pid-file="$work/slurm/munged.pid" \
   --seed-file="$work/slurm/munge.seed" --log-file="$work/slurm/munged.log" > munged.txt 2>&1) & started+=($!)
 for node in 1 2; do
   ip netns add "fraudml-$node" && namespaces+=("fraudml-$node")
