@@ -229,7 +229,7 @@ models:
 #[test]
 fn keys_that_are_not_built_yet() {
     let later = "\
-repeats: 5
+repeats: 0
 features: [ { name: cents, decimals: amount } ]
 split: { gap: 3600 }
 imbalance: [ undersample, smote-tomek: { nominal_penalty: half } ]
@@ -238,7 +238,7 @@ imbalance: [ undersample, smote-tomek: { nominal_penalty: half } ]
     exit code 2
     --- stdout
     --- stderr
-    error: `c.yaml`, line 6, column 10: `repeats`: not yet: this version knows only `1`, found `5`
+    error: `c.yaml`, line 6, column 10: `repeats`: expected a whole number from 1 to 100, found `0`
     error: `c.yaml`, line 8, column 15: `split.gap`: is for protocol `temporal`, which is not among `split.protocols`
     error: `c.yaml`, line 9, column 14: `imbalance.0`: not yet: this version knows only `raw`, `class-weights`, `oversample`, `smote`, `tomek` or `smote-tomek`
     error: `c.yaml`, line 9, column 42: `imbalance.1.smote-tomek.nominal_penalty`: there is nothing to penalise where categories are numbers
@@ -366,7 +366,7 @@ fn errors_as_json() {
     --- stdout
     {
       "error": {
-        "hint": "tip: a similar subcommand exists: 'check'\n\nUsage: fraudml config [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.",
+        "hint": "tip: some similar subcommands exist: 'schema', 'check'\n\nUsage: fraudml config [OPTIONS] <COMMAND>\n\nFor more information, try '--help'.",
         "message": "unrecognized subcommand 'chekc'"
       }
     }
@@ -445,29 +445,34 @@ fn help() {
     Usage: fraudml [OPTIONS] <COMMAND>
 
     Commands:
-      demo       The whole chain on generated data: synth, eda, train, evaluate, package
-      synth      Write look-alike IEEE-CIS data: train_transaction.csv and train_identity.csv
-      config     Start, check or show a config
-      eda        Profile the data: types, missing values, balance, drift in time
-      train      Train the grid of models and cases, select, freeze; continues what is unfinished
-      plan       List the cells of a config's grid with what each will take, for many machines to share
-      cell       Do a part of a planned grid; cells that are there are left alone
-      collect    Select, freeze and report once all cells of a planned grid are there
-      submit     Write what an engine needs to run a planned grid, and send it off with `--go`
-      resample   Show what a case does to the training rows: writes them with their origin
-      evaluate   Show the figures of a finished run; trains nothing
-      threshold  Plan another operating point for a finished run and give it to its bundle; trains
-                 nothing
-      predict    Score the rows of a file
-      package    Build the OpenWhisk action image of a bundle
-      serve      Run the packaged pipeline on this machine as OpenWhisk would: actions, sequence, REST,
-                 web action
-      deploy     Deploy a packaged bundle to OpenWhisk: package, actions, sequence, web export, route;
-                 may be repeated
-      undeploy   Take down what `deploy` made
-      bench      Measure response times: cold start, requests one by one (Figure 4 of the paper), then
-                 load
-      verify     Prove that what must be the same is the same
+      demo         The whole chain on generated data: synth, eda, train, evaluate, package
+      synth        Write look-alike IEEE-CIS data: train_transaction.csv and train_identity.csv
+      config       Start, check or show a config
+      eda          Profile the data: types, missing values, balance, drift in time
+      train        Train the grid of models and cases, select, freeze; continues what is unfinished
+      plan         List the cells of a config's grid with what each will take, for many machines to
+                   share
+      cell         Do a part of a planned grid; cells that are there are left alone
+      collect      Select, freeze and report once all cells of a planned grid are there
+      submit       Write what an engine needs to run a planned grid, and send it off with `--go`
+      resample     Show what a case does to the training rows: writes them with their origin
+      evaluate     Show the figures of a finished run; trains nothing
+      threshold    Plan another operating point for a finished run and give it to its bundle; trains
+                   nothing
+      predict      Score the rows of a file
+      package      Build the OpenWhisk action image of a bundle
+      serve        Run the packaged pipeline on this machine as OpenWhisk would: actions, sequence,
+                   REST, web action
+      deploy       Deploy a packaged bundle to OpenWhisk: package, actions, sequence, web export, route;
+                   may be repeated
+      undeploy     Take down what `deploy` made
+      bench        Measure response times: cold start, requests one by one (Figure 4 of the paper), then
+                   load
+      verify       Prove that what must be the same is the same
+      doctor       Say what is wrong here and what to do: machine, folders, runs, bundles, a config's
+                   files
+      completions  Write completions for a shell
+      man          Write the manual as man pages
 
     Options:
           --json              Answer with one JSON document on standard output
@@ -527,6 +532,7 @@ fn show_says_where_each_value_came_from() {
     --- stdout
     name: tiny                                    # line 1
     seed: 42                                      # default
+    repeats: 1                                    # default
     data:
       tables:
         - path: a.csv                             # line 4

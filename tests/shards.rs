@@ -163,14 +163,16 @@ fn killed_shards_and_shards_of_this_machine_give_them_too() {
 /// What `--only` left out of the plan stays out: the baseline is in no file.
 #[test]
 fn a_narrowed_plan_is_collected_as_it_was_planned() {
-    let only = ["--only", "random-forest,raw"];
-    let whole = Folder::new();
-    whole.done(&[&["train", "--config", "c.yaml"][..], &only].concat());
-    let folder = Folder::new();
-    folder.done(&[&["plan", "--config", "c.yaml"][..], &only].concat());
-    folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
-    folder.done(&["collect", "--run", "tiny"]);
-    assert_same(&folder.bytes(), &whole.bytes());
+    // By name, and to a case that the baseline does not run on.
+    for narrowed in [["--only", "random-forest,raw"], ["--set", "imbalance=[oversample]"]] {
+        let whole = Folder::new();
+        whole.done(&[&["train", "--config", "c.yaml"][..], &narrowed].concat());
+        let folder = Folder::new();
+        folder.done(&[&["plan", "--config", "c.yaml"][..], &narrowed].concat());
+        folder.done(&["cell", "--run", "tiny", "--shard", "0/1"]);
+        folder.done(&["collect", "--run", "tiny"]);
+        assert_same(&folder.bytes(), &whole.bytes());
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Case, Config, ModelConfig, NamedCase, NamedModel};
+use super::config::{Config, ModelConfig, NamedCase, NamedModel};
 use super::error::{Error, Result};
 
 use super::evaluate::{Metrics, OutOfBag, ResamplingReport, measure, out_of_bag};
@@ -121,9 +121,9 @@ fn peak_mb() -> Option<f64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok().map(|kilobytes| kilobytes * 1024.0 / 1e6)
 }
 
-/// Cells of this pair? The baseline runs on rows as they are and on weighted ones; it never becomes a bundle.
+/// Cells of this pair? The baseline never becomes a bundle.
 fn runs(model: &NamedModel, case: &NamedCase) -> bool {
-    !matches!(model.model, ModelConfig::Logistic) || matches!(case.case, Case::Raw | Case::ClassWeights(_))
+    !matches!(model.model, ModelConfig::Logistic) || case.case.has_baseline()
 }
 
 /// The whole grid, in the order of the config: protocol, part, case, model.

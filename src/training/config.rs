@@ -170,6 +170,11 @@ pub enum Case {
 }
 
 impl Case {
+    /// Whether the logistic baseline runs on it: on rows as they are and on weighted ones.
+    pub fn has_baseline(&self) -> bool {
+        matches!(self, Case::Raw | Case::ClassWeights(_))
+    }
+
     /// How synthetic rows are made, if any are.
     pub fn smote(&self) -> Option<&SmoteConfig> {
         match self {

@@ -102,6 +102,9 @@ pub fn parse(text: &str, name: &str, sets: &[String], only: &[String]) -> Result
         config.models.push(NamedModel { name: "logistic".into(), model: ModelConfig::Logistic });
     }
     only::narrow(&mut config, only, &report);
+    // Where no case is left that it runs on, it is no part of the grid, nor of the run's name.
+    let has_baseline = config.imbalance.iter().any(|case| case.case.has_baseline());
+    config.models.retain(|model| has_baseline || model.model != ModelConfig::Logistic);
     check::grid(&report, &config);
     for feature in &mut config.features {
         feature.place.0 = format!("`{name}`, {}", feature.place.0);

@@ -10,6 +10,8 @@ use super::table::figure;
 use super::{Curves, LossCurve, RunReport, distinct, table1};
 
 const PANEL: [f64; 2] = [600.0, 560.0];
+/// Height of a legend that leaves a panel of that size room for its curves.
+const USUAL_LEGEND: f64 = 200.0;
 const HEAD: f64 = 60.0;
 const EM: f64 = 17.0;
 
@@ -176,17 +178,20 @@ pub(super) fn draw_each(title: &str, panels: &[(&Panel, &Axes)]) -> Drawing {
     if panels.is_empty() {
         return not_run(width, HEAD + PANEL[1], title);
     }
-    let mut drawing = Drawing::new(width, HEAD + PANEL[1] * panels.len().div_ceil(columns) as f64);
+    let room = width / columns as f64;
+    // Legends of many models make panels taller; the room for curves stays.
+    let tallest = panels.iter().map(|(panel, _)| legend_height(&panel.lines));
+    let height = PANEL[1] + (tallest.fold(0.0, f64::max) - USUAL_LEGEND).max(0.0);
+    let mut drawing = Drawing::new(width, HEAD + height * panels.len().div_ceil(columns) as f64);
     drawing.text([28.0, 34.0], &shorten(title, 22.0, width - 56.0), 22.0, INK, Align::Left);
     for (index, (panel, axes)) in panels.iter().enumerate() {
-        let room = width / columns as f64;
-        let corner = [room * (index % columns) as f64, HEAD + PANEL[1] * (index / columns) as f64];
-        draw_panel(&mut drawing, panel, axes, corner, room);
+        let corner = [room * (index % columns) as f64, HEAD + height * (index / columns) as f64];
+        draw_panel(&mut drawing, panel, axes, corner, [room, height]);
     }
     drawing
 }
 
-fn draw_panel(drawing: &mut Drawing, panel: &Panel, axes: &Axes, [left, top]: [f64; 2], width: f64) {
+fn draw_panel(drawing: &mut Drawing, panel: &Panel, axes: &Axes, [left, top]: [f64; 2], [width, height]: [f64; 2]) {
     let title = shorten(&panel.title, 19.0, width - 110.0);
     drawing.text([left + 92.0, top + 22.0], &title, 19.0, INK, Align::Left);
     let legend = legend(drawing, &panel.lines, [left + 92.0, top + 50.0], width - 120.0);
@@ -194,7 +199,7 @@ fn draw_panel(drawing: &mut Drawing, panel: &Panel, axes: &Axes, [left, top]: [f
         left: left + 92.0,
         top: top + 50.0 + legend,
         right: left + width - 28.0,
-        bottom: top + PANEL[1] - 66.0,
+        bottom: top + height - 66.0,
         x: axes.x,
         y: axes.y,
     };
@@ -255,6 +260,10 @@ fn legend(drawing: &mut Drawing, lines: &[Line], [left, top]: [f64; 2], width: f
         drawing.symbol([x + 15.0, y], line.index, 5.5, color(line.index));
         drawing.text([x + 38.0, y], &shorten(&line.name, EM, column - 46.0), EM, INK, Align::Left);
     }
+    legend_height(lines)
+}
+
+fn legend_height(lines: &[Line]) -> f64 {
     26.0 * lines.len().div_ceil(2) as f64 + 6.0
 }
 
@@ -305,6 +314,21 @@ mod tests {
             assert!(ends[1][0] - ends[0][0] < 1.1e-3 && ends[1][1] - ends[0][1] < 4e-3);
         }
         assert_eq!(thin(&[[f64::NAN, 0.0]]), Vec::<[f64; 2]>::new());
+    }
+
+    #[test]
+    fn hundreds_of_models_have_room() {
+        let line = |index: usize| Line {
+            index,
+            name: format!("m{index}"),
+            points: vec![[0.0, 0.0], [1.0, 1.0]],
+            dashed: false,
+        };
+        let marked = Some(([0.5, 0.01], "threshold".to_owned()));
+        let panel = Panel { title: "random".into(), lines: (0..400).map(line).collect(), reference: None, marked };
+        let axes = Axes { x: SHARES, y: SHARES, labels: ["x", "y"] };
+        let svg = String::from_utf8(draw("ROC", &[panel], &axes).svg().unwrap()).unwrap();
+        assert!(svg.contains("m399"));
     }
 
     #[test]
