@@ -175,6 +175,19 @@ fn a_narrowed_plan_is_collected_as_it_was_planned() {
     }
 }
 
+/// As a Ray task does, which starts in its package.
+#[test]
+fn a_run_is_collected_beside_itself_wherever_that_is_started() {
+    let folder = Folder::planned();
+    let (run, elsewhere) = (folder.run_folder().display().to_string(), tempfile::tempdir().expect("a folder"));
+    for arguments in [&["cell", "--run", &run, "--shard", "0/1"][..], &["collect", "--run", &run]] {
+        let output = folder.command(arguments).current_dir(elsewhere.path()).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_same(&folder.bytes(), &whole());
+    assert_eq!(fs::read_dir(elsewhere.path()).expect("a folder").count(), 0);
+}
+
 #[test]
 fn what_is_wrong_is_told_from_what_is_worth_a_retry() {
     let folder = Folder::planned();

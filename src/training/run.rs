@@ -139,6 +139,13 @@ impl Run {
         }
     }
 
+    /// The folders of its outputs, as [`Self::beside`] finds them.
+    pub fn output(&self) -> OutputConfig {
+        let OutputConfig { reports, artifacts, .. } = &self.file.output;
+        let experiments = self.folder.parent().unwrap_or(Path::new(".")).to_owned();
+        OutputConfig { experiments, reports: self.beside(reports), artifacts: self.beside(artifacts) }
+    }
+
     pub fn write(&self, file: &str, bytes: &[u8]) -> Result<()> {
         write_atomic(&self.folder.join(file), bytes)
     }
@@ -240,7 +247,7 @@ pub fn find_bundle(output: &OutputConfig, wanted: Option<&str>) -> Result<PathBu
 }
 
 /// Folders whose name starts with `prefix` and that hold `file`, oldest first (by the time of the file, then name).
-fn folders(parent: &Path, prefix: &str, file: &str) -> Vec<PathBuf> {
+pub(super) fn folders(parent: &Path, prefix: &str, file: &str) -> Vec<PathBuf> {
     if !prefix.is_empty() && parent.join(prefix).join(file).is_file() && !prefix.contains(['/', '\\']) {
         return vec![parent.join(prefix)];
     }

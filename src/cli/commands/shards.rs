@@ -56,9 +56,7 @@ impl Planned {
     /// The config that it was planned with, on the folders where it is worked on.
     fn config(&self) -> std::result::Result<(Config, String), Failure> {
         let (Loaded { mut config, .. }, resolved) = config_of(&self.run)?;
-        if let Some(remote) = &self.remote {
-            config.output = remote.output();
-        }
+        config.output = self.run.output();
         Ok((config, resolved))
     }
 }
