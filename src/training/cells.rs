@@ -196,34 +196,47 @@ impl Grid<'_> {
     /// Does every wanted cell that is not there yet; `timings` tells what was done, also if it ends in an error. A part is
     /// prepared once for its cases, a case resampled once for its models.
     pub fn fit(&self, timings: &mut Vec<Timing>) -> Result<()> {
-        let Grid { config, data, store, storage, progress, .. } = *self;
+        let Grid { config, data, store, progress, .. } = *self;
         let wanted = plan(config, data, self.splits)
             .into_iter()
             .filter(|cell| self.only.is_none_or(|only| only.contains(&cell.key)));
         let wanted: Vec<PlannedCell> = wanted.collect();
         wanted.iter().try_for_each(|cell| store.refuse_newer(&cell.key))?;
         // The bytes of what is finished are hashed here, once.
-        let open: BTreeSet<&String> = wanted.iter().map(|cell| &cell.key).filter(|key| !store.has(key)).collect();
+        let open: BTreeSet<&str> = wanted.iter().map(|cell| cell.key.as_str()).filter(|key| !store.has(key)).collect();
         if open.len() < wanted.len() {
             progress.say(&format!("{} of {} cells are finished already", wanted.len() - open.len(), wanted.len()));
         }
         progress.begin(Unit::Cells, "cells", open.len() as u64);
+        // Somebody else may have made it meanwhile.
+        let is_open = |key: &str| open.contains(key) && !store.has(key);
+        self.each_set(&is_open, &mut |of_grid, of, key| {
+            let fitted = self.learn(&of, &key);
+            timings.push(publish(of_grid, &data.dataset.ids, key, of_grid.fitted(of, fitted)?, store)?);
+            progress.advance(Unit::Cells, 1);
+            self.tell(timings)
+        })?;
+        progress.end(Unit::Cells);
+        Ok(())
+    }
+
+    /// What the cells of these keys learn from, part after part of each split.
+    fn each_set(
+        &self,
+        wanted: &dyn Fn(&str) -> bool,
+        take: &mut dyn FnMut(&PartOfGrid, PartSet, String) -> Result<()>,
+    ) -> Result<()> {
+        let Grid { config, data, storage, progress, .. } = *self;
         for split in self.splits {
             for part in split.parts() {
                 let of_grid = PartOfGrid { config, split, part, storage, progress };
                 let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
-                // Somebody else may have made it meanwhile.
-                let is_open = |key: String| open.contains(&key) && !store.has(&key);
-                of_grid.each_set(&|case, model| is_open(key(case, model)), &mut |of| {
+                of_grid.each_set(&|case, model| wanted(&key(case, model)), &mut |of| {
                     let key = key(of.case, of.model);
-                    let fitted = self.learn(&of, &key);
-                    timings.push(publish(&of_grid, &data.dataset.ids, key, of_grid.fitted(of, fitted)?, store)?);
-                    progress.advance(Unit::Cells, 1);
-                    self.tell(timings)
+                    take(&of_grid, of, key)
                 })?;
             }
         }
-        progress.end(Unit::Cells);
         Ok(())
     }
 
@@ -243,23 +256,14 @@ impl Grid<'_> {
 
     /// Grows the parts of forests that are not there yet.
     pub fn grow(&self, timings: &mut Vec<Timing>) -> Result<()> {
-        let Grid { config, data, storage, progress, .. } = *self;
-        for split in self.splits {
-            for part in split.parts() {
-                let of_grid = PartOfGrid { config, split, part, storage, progress };
-                let key = |case: &NamedCase, model: &NamedModel| key(config, data, split, part, case, model);
-                let is_open = |case: &NamedCase, model: &NamedModel| !self.parts.of(&key(case, model)).is_empty();
-                of_grid.each_set(&is_open, &mut |of| {
-                    for part in self.parts.of(&key(of.case, of.model)) {
-                        let name = format!("{}, {part}", of_grid.name(of.case, of.model));
-                        timings.push(self.grow_part(&of, part, name)?);
-                        self.tell(timings)?;
-                    }
-                    Ok(())
-                })?;
+        self.each_set(&|key| !self.parts.of(key).is_empty(), &mut |of_grid, of, key| {
+            for part in self.parts.of(&key) {
+                let name = format!("{}, {part}", of_grid.name(of.case, of.model));
+                timings.push(self.grow_part(&of, part, name)?);
+                self.tell(timings)?;
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn grow_part(&self, of: &PartSet, part: &TreePart, name: String) -> Result<Timing> {

@@ -11,7 +11,7 @@ use super::checks::{available_memory, free_disk};
 use super::config::{Device, OutputConfig};
 use super::error::{Error, Result};
 use super::fit::mlp::check_device;
-use super::run::{Run, cpu_features};
+use super::run::{Run, cpu_features, folders as folders_with};
 use super::run_dir::{CellStore, prove_writable};
 use crate::scoring::bundle::Bundle;
 
@@ -104,7 +104,7 @@ pub fn runs(output: &OutputConfig) -> Vec<Finding> {
         };
         looked().unwrap_or_else(|error| Finding::of_error(&about, State::Wrong, error))
     };
-    with_file(&output.experiments, "run.json").into_iter().map(of_run).collect()
+    folders_with(&output.experiments, "", "run.json").into_iter().map(of_run).collect()
 }
 
 /// Every bundle: whole, and its golden records have their bits.
@@ -116,13 +116,5 @@ pub fn bundles(output: &OutputConfig) -> Vec<Finding> {
             Err(error) => Finding::of_error(about, State::Wrong, error.into()),
         }
     };
-    with_file(&output.artifacts, "manifest.json").into_iter().map(of_bundle).collect()
-}
-
-/// Folders below `parent` that hold `file`, by name.
-fn with_file(parent: &Path, file: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| path.join(file).is_file()).collect();
-    found.sort();
-    found
+    folders_with(&output.artifacts, "", "manifest.json").into_iter().map(of_bundle).collect()
 }
