@@ -3,6 +3,7 @@
 # `tests/ray.sh FRAUDML WORK_FOLDER`. A head and two workers on this machine (`ray[default]` from PyPI: 400 MB, 2 GB of memory,
 # half a minute), with a token. Not in `.ci/run`. Ends what it started, by id.
 set -euo pipefail
+source "$(dirname "$(realpath "$0")")/lasting.sh"
 fraudml=$(realpath "$1")
 mkdir -p "$2" && cd "$2"
 [ -x venv/bin/ray ] || { python3 -m venv venv && venv/bin/pip install -q 'ray[default]'; }
@@ -60,7 +61,6 @@ state() { curl -sf -H "Authorization: Bearer $RAY_AUTH_TOKEN" "$address/api/jobs
 for _ in $(seq 600); do case $(state) in SUCCEEDED | FAILED | STOPPED) break ;; esac; sleep 0.5; done
 [ "$(state)" = SUCCEEDED ] || { echo "the job: $(state)"; ray job logs --address "$address" "$job" | tail -20; exit 1; }
 echo "the whole job with a dead node: $((($(now) - begun) / 1000000)) ms"
-lasting() { (cd "$1" && find experiments artifacts reports -type f ! -name run.json ! -name 'tim*' ! -name plan.json ! -name 'table.*' ! -path '*/submit/*' ! -path '*/.*' -print0 | sort -z | xargs -0 sha256sum); }
 lasting ../whole > ../expected.txt
 lasting . | diff ../expected.txt - || { echo "other bytes than one machine's"; exit 1; }
 echo "$planned cells, $(wc -l < ../expected.txt) files: the same bytes"

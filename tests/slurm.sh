@@ -4,6 +4,7 @@
 # munge, iproute2; ends what it started, by id). The grid is that of creditcard.csv's frauds and some of its other rows, or of
 # `synth` without that file. Slurm holds a requeued task for two minutes: it is let go at once, as an operator would.
 set -euo pipefail
+source "$(dirname "$(realpath "$0")")/lasting.sh"
 fraudml=$(realpath "$1") data=${3:+$(realpath "$3")}
 mkdir -p "$2" && cd "$2"
 work=$PWD
@@ -109,7 +110,6 @@ for _ in $(seq 400); do
 done
 [ -n "$requeued" ] || { echo "nothing was requeued"; tail -20 ../slurm/slurmctld.log; exit 1; }
 [ "$(cells)" = "$planned" ] && [ -f "experiments/$run/leaderboard.json" ] || { echo "$(cells) of $planned cells, no leaderboard"; squeue; cat slurm-*.out; exit 1; }
-lasting() { (cd "$1" && find experiments artifacts reports -type f ! -name run.json ! -name 'tim*' ! -name plan.json ! -name 'table.*' ! -path '*/submit/*' ! -path '*/.*' -print0 | sort -z | xargs -0 sha256sum); }
 lasting "$work/whole" > ../expected.txt
 lasting "$work/shared" | diff ../expected.txt - || { echo "other bytes than one machine's"; exit 1; }
 echo "requeued$requeued; $planned cells, $(wc -l < ../expected.txt) files: the same bytes"
