@@ -9,7 +9,9 @@
 //!   tied at the k-th place the expected share counts. Precision is frauds among alerts / alerts, recall frauds among
 //!   alerts / frauds, over all days together.
 //! * Cards at k (Dal Pozzolo et al. 2018): each day ranks cards by the highest score of their rows; a card counts as
-//!   compromised if one of its rows of that day is a fraud. Here a card that was found on an earlier day stays in.
+//!   compromised if one of its rows of that day is a fraud. Here a card that was found on an earlier day stays in. A card
+//!   has as many copies as its row that was drawn most often, the nth of them its rows that were drawn n times or more:
+//!   counted once, its intervals were too narrow (they held the truth in 83 of 100 cases instead of 95).
 
 use super::facts::{RowFacts, Unit, numbered};
 
@@ -92,9 +94,28 @@ pub struct RankedRows<'a> {
 /// What one thread works with: reused from draw to draw.
 #[derive(Debug, Default)]
 pub struct Scratch {
-    seen: Vec<u32>,
-    compromised: Vec<u32>,
+    cards: Vec<Copies>,
+    /// Of the day that is counted now; what stands for another one counts as nothing.
     epoch: u32,
+}
+
+/// Of one card on one day.
+#[derive(Debug, Default, Clone, Copy)]
+struct Copies {
+    epoch: u32,
+    /// How many were ranked so far, and how many hold a fraud.
+    ranked: u16,
+    compromised: u16,
+}
+
+impl Scratch {
+    fn card(&mut self, group: u32) -> &mut Copies {
+        let card = &mut self.cards[group as usize];
+        if card.epoch != self.epoch {
+            *card = Copies { epoch: self.epoch, ..Copies::default() };
+        }
+        card
+    }
 }
 
 impl<'a> RankedRows<'a> {
@@ -202,15 +223,15 @@ impl<'a> RankedRows<'a> {
     fn cards_at_k(&self, counts: &[u16], scratch: &mut Scratch) -> f64 {
         let Some(groups) = self.groups else { return f64::NAN };
         let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
-        if scratch.seen.len() < n_groups {
-            scratch.seen.resize(n_groups, 0);
-            scratch.compromised.resize(n_groups, 0);
+        if scratch.cards.len() < n_groups {
+            scratch.cards.resize(n_groups, Copies::default());
         }
+        let drawn = |row: u32| if self.whole_days { counts[row as usize].min(1) } else { counts[row as usize] };
         let (mut caught, mut alerts) = (0.0, 0.0);
         for day in &self.cards {
             scratch.epoch += 1;
             let times = self.day(&day.rows, counts) as f64;
-            let (caught_today, cards) = if times > 0.0 { day.cards(groups, counts, self.k, scratch) } else { (0.0, 0) };
+            let (caught_today, cards) = if times > 0.0 { day.cards(groups, drawn, self.k, scratch) } else { (0.0, 0) };
             caught += times * caught_today;
             alerts += times * cards as f64;
         }
@@ -220,23 +241,21 @@ impl<'a> RankedRows<'a> {
 
 impl DayOfCards {
     /// Compromised cards among the k first of the day (the expected number where cards are tied), and how many cards that
-    /// are. A card counts once, however often its rows were drawn.
-    fn cards(&self, groups: &[u32], counts: &[u16], k: usize, scratch: &mut Scratch) -> (f64, usize) {
-        let epoch = scratch.epoch;
-        let drawn = |row: &u32| counts[*row as usize] > 0;
-        for &row in self.positives.iter().filter(|row| drawn(row)) {
-            scratch.compromised[groups[row as usize] as usize] = epoch;
+    /// are.
+    fn cards(&self, groups: &[u32], drawn: impl Fn(u32) -> u16, k: usize, scratch: &mut Scratch) -> (f64, usize) {
+        for &row in &self.positives {
+            let card = scratch.card(groups[row as usize]);
+            card.compromised = card.compromised.max(drawn(row));
         }
         let (mut left, mut caught, mut start) = (k, 0.0, 0usize);
         for &end in &self.ends {
             let (mut cards, mut compromised) = (0usize, 0usize);
-            for &row in self.rows[start..end as usize].iter().filter(|row| drawn(row)) {
-                let group = groups[row as usize] as usize;
-                if scratch.seen[group] != epoch {
-                    scratch.seen[group] = epoch;
-                    cards += 1;
-                    compromised += usize::from(scratch.compromised[group] == epoch);
-                }
+            for &row in &self.rows[start..end as usize] {
+                let card = scratch.card(groups[row as usize]);
+                let ranked = card.ranked.max(drawn(row));
+                cards += usize::from(ranked - card.ranked);
+                compromised += usize::from(ranked.min(card.compromised) - card.ranked.min(card.compromised));
+                card.ranked = ranked;
             }
             let taken = left.min(cards);
             if taken > 0 {

@@ -40,9 +40,10 @@ fn slow(rows: &[Row], k: usize) -> Figures {
         let plain: Vec<(f32, f64)> = of_day.iter().map(|row| (row.score, f64::from(row.label))).collect();
         let (found, n) = caught_at_k(&plain, k);
         (caught, alerts) = (caught + found, alerts + n);
-        let cards: Vec<(f32, f64)> = (0..5u32)
-            .filter_map(|group| {
-                let of_card = || of_day.iter().filter(|row| row.group == group);
+        let copies_of_cards = (0..5u32).flat_map(|group| (1..4u16).map(move |copy| (group, copy)));
+        let cards: Vec<(f32, f64)> = copies_of_cards
+            .filter_map(|(group, copy)| {
+                let of_card = || of_day.iter().filter(|row| row.group == group && row.count >= copy);
                 let best = of_card().map(|row| row.score).max_by(f32::total_cmp)?;
                 Some((best, f64::from(u8::from(of_card().any(|row| row.label == 1)))))
             })
