@@ -10,6 +10,7 @@ mod blocks;
 mod build;
 mod columns;
 mod join;
+mod page_headers;
 mod parquet;
 mod parse;
 pub mod snapshot;
