@@ -5,18 +5,19 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p "$1"
 work=$(realpath "$1")
+rm -rf "$work/profiles"
 tools=$(rustc --print sysroot)/lib/rustlib/$(rustc -vV | sed -n 's/^host: //p')/bin
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
-cat > "$work/instrument" <<'SH'
-#!/bin/sh
-case " $* " in
-*" --crate-name build_script_"*) exec "$@" ;;
-esac
-if [ "${CARGO_PKG_NAME:-}" = fraudml ]; then exec "$@" -Cinstrument-coverage; fi
-exec "$@"
-SH
+# Not by `sh`, which keeps variables like CARGO_BIN_EXE_fraudml-action from what it starts.
+cat > "$work/instrument" <<'PY'
+#!/usr/bin/env python3
+import os, sys
+ours = os.environ.get("CARGO_PKG_NAME") == "fraudml" and not any(a.startswith("build_script_") for a in sys.argv)
+os.execvp(sys.argv[1], sys.argv[1:] + ["-Cinstrument-coverage", "-Cllvm-args=-runtime-counter-relocation"] * ours)
+PY
 chmod +x "$work/instrument"
-export RUSTC_WRAPPER=$work/instrument LLVM_PROFILE_FILE=$work/profiles/%p-%m.profraw
+export RUSTC_WRAPPER=$work/instrument LLVM_PROFILE_FILE=$work/profiles/%p%c.profraw
+# `%c`: counted in the file itself, for signals end servers at once.
 # Another flag, so that instrumented units never stand for plain ones.
 flags=(--release --locked --config 'profile.release.package.fraudml.overflow-checks=true')
 tests=(--test protocol --test serving --test hostile --test stock)
