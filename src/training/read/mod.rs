@@ -12,6 +12,7 @@ mod columns;
 mod input_file;
 mod join;
 mod opening;
+mod page_headers;
 mod parquet;
 mod parse;
 mod pattern;

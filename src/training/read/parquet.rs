@@ -2,15 +2,17 @@
 //! for CSV.
 //!
 //! In: columns of numbers, flags (1 and 0) or text. Out: parsed columns of all rows. NaN is missing, an infinity is a word,
-//! as it is in CSV. Lists, structs and dates are refused. polars panics on some malformed files: caught here.
+//! as it is in CSV. Lists, structs and dates are refused. polars panics on some malformed files: caught here. What it would
+//! abort on is looked for before ([`page_headers`]).
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use polars::prelude::{DataType, ParquetReader, PolarsResult, SerReader, Series};
+use polars::prelude::{DataType, ParquetReader, PolarsError, PolarsResult, SerReader, Series};
 
 use super::input_file::InputFile;
+use super::page_headers;
 use super::parse::{Parsed, Tally, Wanted};
 use crate::training::error::{Error, Result};
 
@@ -53,7 +55,10 @@ impl ParquetFile {
         if wanted == Wanted::Nothing {
             return Ok(parsed);
         }
-        let series = guarded(&self.file, |reader| {
+        let mut file = self.file.open()?;
+        let series = guarded(&self.file, |mut reader| {
+            let checked = page_headers::check(&mut file, reader.get_metadata()?, name);
+            checked.map_err(|wrong| PolarsError::ComputeError(wrong.into()))?;
             let frame = reader.with_columns(Some(vec![name.to_owned()])).finish()?;
             Ok(frame.column(name)?.as_materialized_series().clone())
         })?;
@@ -232,5 +237,32 @@ mod tests {
         });
         std::fs::write(folder.path().join("x.parquet"), b"PAR1 and no more PAR1").unwrap();
         assert!(read_file(&folder, "x.parquet").unwrap_err().message.contains("can't be read as Parquet"));
+    }
+
+    /// polars would reserve 2^61 bytes and abort.
+    #[test]
+    fn pages_of_less_than_no_values_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let numbers = |of: fn(i64) -> Option<i64>| (0..20).map(of).collect::<Vec<_>>();
+        write(
+            &folder,
+            vec![
+                Column::new("id".into(), numbers(Some)),
+                Column::new("y".into(), numbers(|row| Some(row % 2))),
+                Column::new("time".into(), numbers(Some)),
+                Column::new("x".into(), numbers(|row| (row > 2).then_some(row))),
+            ],
+        );
+        let path = folder.path().join("x.parquet");
+        read_file(&folder, "x.parquet").unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        // The start of a data page's header, its first 32-bit field, 20 in zigzag, the next such field: -20.
+        let header = [0x2c, 0x15, 40, 0x15];
+        let headers: Vec<usize> = (0..bytes.len() - 3).filter(|&at| bytes[at..at + 4] == header).collect();
+        assert_eq!(headers.len(), 4);
+        headers.iter().for_each(|&at| bytes[at + 2] = 39);
+        std::fs::write(&path, bytes).unwrap();
+        let message = read_file(&folder, "x.parquet").unwrap_err().message;
+        assert!(message.ends_with("can't be read as Parquet: a page of less than no values"), "{message}");
     }
 }
