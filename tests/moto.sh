@@ -1,11 +1,11 @@
-# Sourced: `need_store` starts moto's S3 server from `venv` in this folder (made if need be, with further packages that are
-# named), with a bucket `runs`, and says to the environment where it is; `end_store` ends it. It takes any credentials.
+# Sourced: `need_store` starts moto's S3 server from `venv` in this folder (made if need be; further packages that are named
+# are installed too), with a bucket `runs`, and says to the environment where it is; `end_store` ends it. It takes any credentials.
 store_pid=
 need_store() {
-  if ! [ -x venv/bin/moto_server ]; then
+  if ! [ -x venv/bin/pip ]; then
     python3 -m venv venv 2> /dev/null || { apt-get update -qq; apt-get install -y -qq python3-venv > /dev/null; python3 -m venv venv; }
-    venv/bin/pip install --quiet --disable-pip-version-check 'moto[server]>=5,<6' "$@"
   fi
+  venv/bin/pip install --quiet --disable-pip-version-check 'moto[server]>=5,<6' "$@"
   local port
   port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
   venv/bin/moto_server -H 127.0.0.1 -p "$port" > server.log 2>&1 &

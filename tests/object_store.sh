@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # A grid whose run lies in an object store (moto's S3 server, from PyPI) ends with the bytes of `train`, however it is
-# shared, killed, done twice and damaged; refusals by exit code: `tests/object_store.sh FRAUDML WORK_FOLDER [--measure]`.
-# Every shard has a cache of its own, as on a machine of its own, and no data files. `--measure` times 1,014 cells, on disk
+# shared, killed, done twice and damaged; so does one whose tables lie there; refusals by exit code:
+# `tests/object_store.sh FRAUDML WORK_FOLDER [--measure]`. Every shard has a cache of its own, as on a machine of its own, and no data files. `--measure` times 1,014 cells, on disk
 # and in the store: what the hook adds to a cell, and a finished run collected again.
 set -euo pipefail
 fraudml=$(realpath "$1") here=$(realpath "$(dirname "$0")") measure=${3:-}
 mkdir -p "$2" && cd "$2"
 . "$here/moto.sh"
-need_store
+need_store pyarrow
 trap end_store EXIT
 
 cat > store.py <<'PYTHON'
@@ -131,6 +131,8 @@ ends 2 'no credentials' env -u AWS_ACCESS_KEY_ID -u AWS_SECRET_ACCESS_KEY AWS_ME
 ends 75 "can't be read" env AWS_ENDPOINT_URL=http://127.0.0.1:1 FRAUDML_CACHE=caches/none "$fraudml" cell --run s3://runs/of-1 --shard 0/1
 echo "refusals: told apart by exit code"
 ends 0 'finished already' env FRAUDML_CACHE=caches/of-1-collect "$fraudml" collect --run s3://runs/of-1
+
+. "$here/store_tables.sh"
 
 [ "$measure" = --measure ] || exit 0
 now() { date +%s%N; }

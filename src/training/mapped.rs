@@ -71,6 +71,25 @@ impl Storage {
         tempfile::tempfile_in(&self.folder).map_err(|error| self.full(0, &error))
     }
 
+    /// A file without a name for a part of a table that is brought from a store, its blocks reserved: beside the runs, or
+    /// among other temporary files where there is no run.
+    pub fn passing(&self, len: u64) -> Result<File> {
+        let folder = if self.folder.as_os_str().is_empty() { std::env::temp_dir() } else { self.folder.clone() };
+        let make = || -> std::io::Result<File> {
+            let mut file = tempfile::tempfile_in(&folder)?;
+            if len > 0 {
+                reserve(&mut file, len as usize)?;
+            }
+            Ok(file)
+        };
+        make().map_err(|error| {
+            let (folder, reason) = (folder.display(), io_reason(&error));
+            Error::failed(format!("a file of {len} bytes in `{folder}` can't be made: {reason}")).hint(
+                "an object of a table and the next lie on disk while they are read: free space, or make them smaller",
+            )
+        })
+    }
+
     pub fn full(&self, len: usize, error: &std::io::Error) -> Error {
         let (folder, reason) = (self.folder.display(), io_reason(error));
         Error::failed(format!("a file of {len} bytes beside the runs in `{folder}` can't be made: {reason}"))
@@ -181,5 +200,20 @@ mod tests {
         let error = Storage::new(Some(0), folder.path()).zeroed(1 << 60).unwrap_err();
         assert!(error.message.contains("can't be made") && error.hint.is_some(), "{error}");
         assert!(Storage::new(Some(0), folder.path().join("absent")).zeroed(1).is_err());
+    }
+
+    #[test]
+    fn what_passes_through_has_its_blocks_before_it_comes() {
+        use std::os::unix::fs::MetadataExt;
+        let folder = tempfile::tempdir().unwrap();
+        for (storage, len) in [(Storage::new(None, folder.path()), 100_000), (Storage::in_memory(), 0)] {
+            let found = storage.passing(len).unwrap().metadata().unwrap();
+            assert!(found.len() == len && found.blocks() * 512 >= len, "{found:?}");
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing to leave behind");
+        for (folder, len) in [(folder.path().to_owned(), 1 << 60), (folder.path().join("absent"), 1)] {
+            let error = Storage::new(None, &folder).passing(len).unwrap_err();
+            assert!(error.message.contains(&folder.display().to_string()) && error.hint.is_some(), "{error}");
+        }
     }
 }

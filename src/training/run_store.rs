@@ -8,7 +8,9 @@
 //! What is brought is hashed before it is used: a damaged cell counts as missing, a damaged table is an error.
 //! Limits: 256 MiB for a JSON file, 1 GiB for a file of a cell; one plan to a URL.
 
+mod address;
 pub mod objects;
+pub mod partitions;
 mod reason;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,7 @@ use super::run::Run;
 use super::run_dir::{CellStore, is_whole_part, write_atomic};
 use super::shards::{PLAN_FILE, PlanFile, Planned};
 use crate::scoring::bundle::sha256_hex;
+pub use address::check_table;
 use objects::Objects;
 
 const MAX_JSON_BYTES: u64 = 256 << 20;
@@ -38,9 +41,9 @@ const FILES_OF_CELL: [&str; 3] = ["scores.parquet", "preprocessor.json", "model.
 const MARK: &str = "cell.json";
 const LAST: &str = "leaderboard.json";
 
-/// Whether a run is named by the URL of an object store.
-pub fn is_url(run: &str) -> bool {
-    run.contains("://")
+/// Whether a run or a table is named by the URL of an object store.
+pub fn is_url(name: &str) -> bool {
+    name.contains("://")
 }
 
 /// One run in an object store.

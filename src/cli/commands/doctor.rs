@@ -2,17 +2,17 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use super::{Context, deploy_auth, io_error, load};
+use super::{Context, deploy_auth, load};
 use crate::cli::args::{ConfigArgs, DoctorArgs};
 use crate::cli::diagnostics::Failure;
 use crate::training::config::{Config, OutputConfig};
 use crate::training::doctor::{Finding, State, bundles, folders, machine, runs};
 use crate::training::error::{Error, Result, io_reason};
 use crate::training::package::runner::Runner;
-use crate::training::read::expand;
+use crate::training::read::sizes;
 
 pub fn run(args: &DoctorArgs, context: &Context) -> std::result::Result<(), Failure> {
     let mut findings = machine();
@@ -79,11 +79,15 @@ fn of_config(args: &ConfigArgs, findings: &mut Vec<Finding>) -> OutputConfig {
 
 fn files(config: &Config) -> Vec<Finding> {
     let of_path = |path: &Path| {
-        let size =
-            |file: PathBuf| std::fs::metadata(&file).map_err(|error| io_error(&file, &error)).map(|file| file.len());
-        let sizes = expand(path)?.into_iter().map(size).collect::<Result<Vec<u64>>>()?;
-        let many = if sizes.len() > 1 { format!("{} files, ", sizes.len()) } else { String::new() };
-        Ok(format!("{many}{:.1} MB", sizes.iter().sum::<u64>() as f64 / 1e6))
+        let sizes = sizes(path)?;
+        let megabytes = |bytes: u64| bytes as f64 / 1e6;
+        let all = megabytes(sizes.iter().sum());
+        Ok(match sizes.iter().max() {
+            Some(&largest) if sizes.len() > 1 => {
+                format!("{} files, {all:.1} MB, the largest {:.1} MB", sizes.len(), megabytes(largest))
+            }
+            _ => format!("{all:.1} MB"),
+        })
     };
     let file = |path: &Path| {
         let about = format!("file `{}`", path.display());

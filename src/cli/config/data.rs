@@ -9,6 +9,7 @@ use super::yaml::{Node, Value};
 use crate::scoring::record::level;
 use crate::scoring::schema::UnknownKeys;
 use crate::training::config::{ColumnRole, DataConfig, MissingColumns, TableSource, Target};
+use crate::training::run_store::{check_table, is_url};
 
 pub(super) const ROLES: [(&str, ColumnRole); 4] = [
     ("numeric", ColumnRole::Numeric),
@@ -110,8 +111,11 @@ fn path(node: &Node) -> Read<PathBuf> {
     let path = text("the path of a CSV or Parquet file")(node)?;
     let lower = path.to_lowercase();
     let not_yet = |what: &str| Err(Refusal::new(format!("not yet: {what}, found `{path}`")));
-    if path.contains("://") {
-        return not_yet("tables are files on this machine, not addresses");
+    if is_url(&path) {
+        check_table(&path).map_err(|error| match error.hint {
+            Some(hint) => Refusal::new(error.message).hint(hint),
+            None => Refusal::new(error.message),
+        })?;
     }
     let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
     if folder.contains(['*', '?']) || name.contains('[') {

@@ -247,10 +247,33 @@ fn what_is_not_built_is_refused_by_name() {
         let found = problems(more);
         assert!(found.len() == 1 && found[0].contains(": not yet"), "{more}: {found:#?}");
     }
-    for path in ["data/*/a.csv", "data/[ab].csv", "s3://bucket/a.csv"] {
+    for path in ["data/*/a.csv", "data/[ab].csv", "s3://bucket/*/a.csv"] {
         let text = format!("name: x\ndata: {{ tables: [ {{ path: '{path}' }} ], target: y }}");
         let found = resolve(&text, &[], &[]).expect_err(path);
         assert!(found.len() == 1 && found[0].contains("not yet"), "{found:#?}");
+    }
+}
+
+#[test]
+fn a_table_may_lie_in_a_store_and_no_secret_is_shown() {
+    let of_path = |path: &str| {
+        let text = format!("name: x\ndata: {{ tables: [ {{ path: '{path}' }} ], target: y }}");
+        resolve(&text, &[], &[])
+    };
+    for path in ["s3://b/part-??.parquet", "gs://b/day=1/x.csv.zst", "az://c/folder/*.pq"] {
+        let config = of_path(path).expect(path).config;
+        assert_eq!(config.data.tables[0].path.to_str(), Some(path));
+    }
+    for (path, said) in [
+        ("https://host/x.csv", "expected s3, gs or az, found `https`"),
+        ("s3://x.csv", "expected a bucket and a name"),
+        ("s3://b/folder/", "expected a bucket and a name"),
+        ("s3://b/x.txt", "expected a path that ends in"),
+        ("s3://id:hidden@b/x.csv", "holds more than bucket and name"),
+        ("az://c/x.csv?sv=1&sig=hidden", "holds more than bucket and name"),
+    ] {
+        let found = of_path(path).expect_err(path);
+        assert!(found.len() == 1 && found[0].contains(said) && !found[0].contains("hidden"), "{path}: {found:#?}");
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use super::input_file::InputFile;
 use crate::training::error::{Error, Result, io_reason};
 
 /// Text that one thread parses at a time.
@@ -51,7 +52,7 @@ fn unpacked<R: Read + Send + 'static>(path: &Path, raw: R) -> std::io::Result<Bo
     }
 }
 
-fn open_file(path: &Path) -> Result<File> {
+pub(super) fn open_file(path: &Path) -> Result<File> {
     let file = File::open(path).map_err(|error| unreadable(path, &error))?;
     match file.metadata() {
         Ok(metadata) if metadata.is_dir() => {
@@ -95,13 +96,14 @@ impl Read for Hashing {
 }
 
 impl Blocks {
-    pub fn open(path: &Path) -> Result<Blocks> {
-        Self::open_with(path, BLOCK_BYTES)
+    pub fn open(file: &InputFile) -> Result<Blocks> {
+        Self::open_with(file, BLOCK_BYTES)
     }
 
-    pub(super) fn open_with(path: &Path, block_bytes: usize) -> Result<Blocks> {
+    pub(super) fn open_with(file: &InputFile, block_bytes: usize) -> Result<Blocks> {
+        let path = &file.name;
         let failed = |error| unreadable(path, &error);
-        let raw = open_file(path)?;
+        let raw = file.open()?;
         let digest = Arc::new(Mutex::new((Sha256::new(), 0)));
         let hashing = Hashing { file: raw.try_clone().map_err(failed)?, digest: digest.clone() };
         let input = unpacked(path, hashing).map_err(failed)?;
@@ -308,7 +310,7 @@ mod tests {
             crate::training::run_dir::write_atomic(&path, text).unwrap();
             let expected = whole(text);
             for block_bytes in (1..=text.len() + 1).chain([BLOCK_BYTES]) {
-                let mut blocks = Blocks::open_with(&path, block_bytes).unwrap();
+                let mut blocks = Blocks::open_with(&InputFile::at(path.clone()), block_bytes).unwrap();
                 let mut found = vec![csv::ByteRecord::from(blocks.header.clone())];
                 let mut line = blocks.line;
                 while let Some(block) = blocks.next().unwrap() {

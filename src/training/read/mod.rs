@@ -1,7 +1,7 @@
 //! Read: declared tables become one [`Dataset`].
 //!
-//! In: CSV (`.gz`, `.zst`) or Parquet files (`source`) and a [`DataConfig`]. Out: packed columns, labels, ids, times, the fingerprint of every
-//! file, and what was left out. One pass: a file is cut into blocks of whole records (`blocks`), threads parse them by
+//! In: CSV (`.gz`, `.zst`) or Parquet files, here or in an object store (`opening`, `source`), and a [`DataConfig`]. Out:
+//! packed columns, labels, ids, times, the fingerprint of every file, and what was left out. One pass: a file is cut into blocks of whole records (`blocks`), threads parse them by
 //! one grammar, that of crate `csv` (`parse`), and columns grow packed in file order (`build`), in memory or, beyond the
 //! budget, on disk. A column is numbers until its first word; what it is at last is settled over the whole file, so no
 //! type is ever guessed from the first rows alone, and an error always knows its line and column.
@@ -9,10 +9,13 @@
 mod blocks;
 mod build;
 mod columns;
+mod input_file;
 mod join;
+mod opening;
 mod page_headers;
 mod parquet;
 mod parse;
+mod pattern;
 pub mod snapshot;
 mod source;
 
@@ -36,7 +39,7 @@ use parse::{Levels, Wanted};
 use source::{Files, Source};
 
 pub use columns::closest;
-pub use source::expand;
+pub use pattern::sizes;
 
 /// What a file was when it was read; part of every cell key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,7 +129,8 @@ impl RawTable {
 pub fn read(recipe: &Recipe, storage: &Storage, progress: &dyn Progress) -> Result<ReadData> {
     let config = recipe.data;
     progress.begin(Unit::Rows, "reading", 0);
-    let tables = config.tables.iter().map(|source| Source::open(&source.path)).collect::<Result<Vec<_>>>()?;
+    let tables =
+        config.tables.iter().map(|source| Source::open(&source.path, storage, progress)).collect::<Result<Vec<_>>>()?;
     columns::check_names(recipe, &tables)?;
     let mut joined = Joined::default();
     for (source, opened) in config.tables.iter().zip(tables) {
@@ -270,9 +274,10 @@ pub struct Unlabelled {
 pub fn read_unlabelled(paths: &[&Path], schema: &Schema, progress: &dyn Progress) -> Result<Unlabelled> {
     let (mut n_rows, mut ids, mut found) = (0, Texts::default(), std::collections::BTreeMap::new());
     for (at, path) in paths.iter().enumerate() {
-        let opened = Source::open(path)?;
+        let storage = Storage::in_memory();
+        let opened = Source::open(path, &storage, progress)?;
         let wanted = columns::wanted_by(schema, &opened.header);
-        let mut table = read_table(opened, &wanted, &Storage::in_memory(), progress)?;
+        let mut table = read_table(opened, &wanted, &storage, progress)?;
         table.check_words(&[])?;
         let key = schema.id.as_ref().and_then(|id| Some((id, table.key(id)?)));
         let rows = match key {

@@ -7,18 +7,18 @@
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use polars::prelude::{DataType, ParquetReader, PolarsError, PolarsResult, SerReader, Series};
 
-use super::blocks::unreadable;
+use super::input_file::InputFile;
 use super::page_headers;
 use super::parse::{Parsed, Tally, Wanted};
 use crate::training::error::{Error, Result};
 
 #[derive(Debug)]
 pub(super) struct ParquetFile {
-    path: PathBuf,
+    pub file: InputFile,
     pub header: Vec<String>,
     pub n_rows: usize,
 }
@@ -28,29 +28,25 @@ pub(super) fn is_parquet(path: &Path) -> bool {
 }
 
 /// Whatever polars answers, a malformed file is an error.
-fn guarded<T>(path: &Path, read: impl FnOnce(ParquetReader<File>) -> PolarsResult<T>) -> Result<T> {
-    let file = open(path)?;
+fn guarded<T>(file: &InputFile, read: impl FnOnce(ParquetReader<File>) -> PolarsResult<T>) -> Result<T> {
+    let opened = file.open()?;
     let damaged = |what: String| {
-        Error::permanent(format!("`{}` can't be read as Parquet: {what}", path.display()))
+        Error::permanent(format!("`{}` can't be read as Parquet: {what}", file.name.display()))
             .hint("the file is damaged, or not what its name says")
     };
-    match catch_unwind(AssertUnwindSafe(|| read(ParquetReader::new(file)))) {
+    match catch_unwind(AssertUnwindSafe(|| read(ParquetReader::new(opened)))) {
         Ok(read) => read.map_err(|error| damaged(error.to_string())),
         Err(_) => Err(damaged("polars does not know what it holds".into())),
     }
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|error| unreadable(path, &error))
-}
-
 impl ParquetFile {
-    pub fn open(path: &Path) -> Result<ParquetFile> {
-        let (header, n_rows) = guarded(path, |mut reader| {
+    pub fn open(file: InputFile) -> Result<ParquetFile> {
+        let (header, n_rows) = guarded(&file, |mut reader| {
             let header = reader.schema()?.iter_names().map(|name| name.to_string()).collect();
             Ok((header, reader.num_rows()?))
         })?;
-        Ok(ParquetFile { path: path.to_owned(), header, n_rows })
+        Ok(ParquetFile { file, header, n_rows })
     }
 
     /// One column, by the name it has in the file.
@@ -59,15 +55,15 @@ impl ParquetFile {
         if wanted == Wanted::Nothing {
             return Ok(parsed);
         }
-        let mut file = open(&self.path)?;
-        let series = guarded(&self.path, |mut reader| {
+        let mut file = self.file.open()?;
+        let series = guarded(&self.file, |mut reader| {
             let checked = page_headers::check(&mut file, reader.get_metadata()?, name);
             checked.map_err(|wrong| PolarsError::ComputeError(wrong.into()))?;
             let frame = reader.with_columns(Some(vec![name.to_owned()])).finish()?;
             Ok(frame.column(name)?.as_materialized_series().clone())
         })?;
         let refuse = |found: &DataType| {
-            let place = format!("`{}`, column `{name}`", self.path.display());
+            let place = format!("`{}`, column `{name}`", self.file.name.display());
             Error::permanent(format!("{place}: expected numbers or text, found {found}"))
                 .hint("write the column as numbers or text")
         };

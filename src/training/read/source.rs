@@ -1,7 +1,7 @@
-//! A declared table as the files it is: one path, or all that a pattern names, CSV (`.gz`, `.zst`) or Parquet.
+//! A declared table as the files it is: one after another into columns, CSV (`.gz`, `.zst`) or Parquet.
 //!
-//! In: a path whose last part may hold `*` and `?`. Out: open files with one header, in the order of their names. A header
-//! that differs from the first file's is an error. `id-01` is read as `id_01`, as the test file of IEEE-CIS spells it.
+//! In: opened files with one header (`opening`). Out: columns in the order of the files, the fingerprint of each by its
+//! content, and which rows are whose.
 
 use std::path::{Path, PathBuf};
 
@@ -10,28 +10,22 @@ use sha2::{Digest, Sha256};
 
 use super::blocks::{Blocks, line_of_row, unreadable};
 use super::build::Builder;
+use super::input_file::InputFile;
+use super::opening::{Coming, Input, Opened};
 use super::parquet::{ParquetFile, is_parquet};
 use super::parse::{Wanted, parse};
+use super::pattern::address;
 use super::{Fingerprint, fetch};
-use crate::scoring::record::canonical_name;
 use crate::training::error::{Error, Result};
 use crate::training::mapped::Storage;
 use crate::training::progress::{Progress, Unit};
-
-/// More files than this are no table.
-const MOST_FILES: usize = 10_000;
-
-enum Input {
-    Csv(Box<Blocks>),
-    Parquet(ParquetFile),
-}
 
 /// An opened table: nothing but headers was read.
 pub(super) struct Source {
     /// As declared.
     pub path: PathBuf,
     pub header: Vec<String>,
-    files: Vec<(PathBuf, Input)>,
+    files: Coming,
 }
 
 /// Which rows of a table are whose, to name a place.
@@ -44,7 +38,8 @@ impl Files {
         let mut row = row;
         for (path, n_rows) in &self.0 {
             if row < *n_rows {
-                return match is_parquet(path) {
+                // Lines are counted by reading once more, and what was brought from a store is gone.
+                return match is_parquet(path) || address(path).is_some() {
                     true => format!("`{}`, row {}", path.display(), row + 1),
                     false => {
                         let line = line_of_row(path, row).unwrap_or(row as u64 + 2);
@@ -68,26 +63,8 @@ impl Files {
 }
 
 impl Source {
-    pub fn open(path: &Path) -> Result<Source> {
-        let mut files: Vec<(PathBuf, Input)> = Vec::new();
-        let mut header: Vec<String> = Vec::new();
-        for file in expand(path)? {
-            let (input, found) = if is_parquet(&file) {
-                let parquet = ParquetFile::open(&file)?;
-                let header = parquet.header.clone();
-                (Input::Parquet(parquet), header)
-            } else {
-                let blocks = Blocks::open(&file)?;
-                let header = blocks.header.clone();
-                (Input::Csv(Box::new(blocks)), header)
-            };
-            let found = aliased(found);
-            match files.first() {
-                None => header = found,
-                Some((first, _)) => same_header(first, &header, &file, &found)?,
-            }
-            files.push((file, input));
-        }
+    pub fn open(path: &Path, storage: &Storage, progress: &dyn Progress) -> Result<Source> {
+        let (header, files) = Coming::open(path, storage, progress)?;
         Ok(Source { path: path.to_owned(), header, files })
     }
 
@@ -101,25 +78,24 @@ impl Source {
         let mut builder = Builder::new(wanted, storage);
         let (mut fingerprints, mut files) = (Vec::new(), Files::default());
         let mut word_files = vec![0; wanted.len()];
-        for (nth, (path, input)) in self.files.into_iter().enumerate() {
+        let (mut coming, mut nth) = (self.files, 0);
+        let mut next = coming.first();
+        while let Some(Opened { name, input }) = next {
             let had_words: Vec<bool> = builder.columns.iter().map(|column| column.tally.words > 0).collect();
             let before = builder.n_rows;
-            let (sha256, bytes) = match input {
-                Input::Csv(blocks) => read_csv(*blocks, wanted, &mut builder, progress)?,
-                Input::Parquet(file) => {
-                    read_parquet(&path, &file, wanted, &mut builder, progress)?;
-                    hash(&path)?
-                }
-            };
+            let read = || read_file(input, wanted, &mut builder, progress);
+            let ((sha256, bytes), opened) = coming.next_beside(read, progress)?;
+            next = opened;
             for ((column, had), file) in builder.columns.iter().zip(had_words).zip(&mut word_files) {
                 if !had && column.tally.words > 0 {
                     *file = nth;
                 }
             }
             let rows = builder.n_rows - before;
-            let (path_text, columns) = (path.display().to_string(), self.header.len());
-            fingerprints.push(Fingerprint { path: path_text, sha256, rows, columns, bytes });
-            files.0.push((path, rows));
+            let (path, columns) = (name.display().to_string(), self.header.len());
+            fingerprints.push(Fingerprint { path, sha256, rows, columns, bytes });
+            files.0.push((name, rows));
+            nth += 1;
         }
         let (n_rows, limit) = (builder.n_rows, u32::MAX as usize / 2);
         if n_rows == 0 || n_rows > limit {
@@ -137,6 +113,17 @@ impl Source {
 impl Files {
     pub fn path(&self, nth: usize) -> &Path {
         self.0.get(nth).map_or(Path::new(""), |(path, _)| path)
+    }
+}
+
+/// SHA-256 and length of what was read.
+fn read_file(input: Input, wanted: &[Wanted], builder: &mut Builder, progress: &dyn Progress) -> Result<(String, u64)> {
+    match input {
+        Input::Csv(blocks) => read_csv(*blocks, wanted, builder, progress),
+        Input::Parquet(parquet) => {
+            read_parquet(&parquet, wanted, builder, progress)?;
+            hash(&parquet.file)
+        }
     }
 }
 
@@ -165,13 +152,7 @@ fn read_csv(
 }
 
 /// A few columns at a time, so that no second table stands beside the packed one.
-fn read_parquet(
-    path: &Path,
-    file: &ParquetFile,
-    wanted: &[Wanted],
-    builder: &mut Builder,
-    progress: &dyn Progress,
-) -> Result<()> {
+fn read_parquet(file: &ParquetFile, wanted: &[Wanted], builder: &mut Builder, progress: &dyn Progress) -> Result<()> {
     let at_once = rayon::current_num_threads().max(1);
     for start in (0..wanted.len()).step_by(at_once) {
         let range = start..wanted.len().min(start + at_once);
@@ -179,7 +160,8 @@ fn read_parquet(
         for (at, column) in range.zip(parsed.collect::<Result<Vec<_>>>()?) {
             let found = column.0.n_rows();
             if found.is_some_and(|found| found != file.n_rows) {
-                let message = format!("`{}` can't be read as Parquet: its columns differ in length", path.display());
+                let name = file.file.name.display();
+                let message = format!("`{name}` can't be read as Parquet: its columns differ in length");
                 return Err(Error::permanent(message));
             }
             builder.append_column(at, &column)?;
@@ -193,9 +175,9 @@ fn read_parquet(
     Ok(())
 }
 
-fn hash(path: &Path) -> Result<(String, u64)> {
-    let failed = |error| unreadable(path, &error);
-    let mut file = std::fs::File::open(path).map_err(failed)?;
+fn hash(file: &InputFile) -> Result<(String, u64)> {
+    let failed = |error| unreadable(&file.name, &error);
+    let mut file = file.open()?;
     let mut digest = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut bytes = 0;
@@ -208,100 +190,4 @@ fn hash(path: &Path) -> Result<(String, u64)> {
         bytes += read as u64;
     }
     Ok((digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(), bytes))
-}
-
-/// Known spellings become the usual one, unless that is there too.
-fn aliased(header: Vec<String>) -> Vec<String> {
-    let known: std::collections::BTreeSet<String> = header.iter().cloned().collect();
-    let rename = |name: String| match canonical_name(&name) {
-        Some(usual) if !known.contains(&usual) => usual,
-        _ => name,
-    };
-    header.into_iter().map(rename).collect()
-}
-
-fn same_header(first: &Path, expected: &[String], file: &Path, found: &[String]) -> Result<()> {
-    if expected == found {
-        return Ok(());
-    }
-    let at = expected.iter().zip(found).position(|(a, b)| a != b).unwrap_or(expected.len().min(found.len()));
-    let shown = |header: &[String]| header.get(at).map_or("no column".to_owned(), |name| format!("`{name}`"));
-    let message = format!(
-        "`{}`: expected the header of `{}`, found {} in place of {} as column {}",
-        file.display(),
-        first.display(),
-        shown(found),
-        shown(expected),
-        at + 1
-    );
-    Err(Error::permanent(message).hint("all files of a table have the same columns in the same order"))
-}
-
-/// The files that a path means, by name; one without a pattern need not be there.
-pub fn expand(path: &Path) -> Result<Vec<PathBuf>> {
-    let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
-    if !name.contains(['*', '?']) || path.exists() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| unreadable(folder, &error))?;
-        let fits = entry.file_name().to_str().is_some_and(|file| fits(name.as_bytes(), file.as_bytes()));
-        if fits && entry.path().is_file() {
-            found.push(path.with_file_name(entry.file_name()));
-        }
-    }
-    found.sort();
-    match found.len() {
-        0 => Err(Error::permanent(format!("`{}`: no file has such a name", path.display()))
-            .hint("`*` stands for any characters of a file's name, `?` for one; folders are taken as they are")),
-        n if n > MOST_FILES => {
-            Err(Error::permanent(format!("`{}`: expected at most {MOST_FILES} files, found {n}", path.display())))
-        }
-        _ => Ok(found),
-    }
-}
-
-/// `*` is any run of bytes, `?` one byte.
-fn fits(pattern: &[u8], name: &[u8]) -> bool {
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == name[n] => (p, n) = (p + 1, n + 1),
-            _ => match star {
-                Some((at, from)) => {
-                    star = Some((at, from + 1));
-                    (p, n) = (at + 1, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn patterns_of_file_names() {
-        let yes = [("*.csv", "a.csv"), ("part-??.csv", "part-01.csv"), ("a*b*c", "axxbyyc"), ("*", ""), ("a*", "a")];
-        assert!(yes.iter().all(|(pattern, name)| fits(pattern.as_bytes(), name.as_bytes())), "{yes:?}");
-        let no = [("*.csv", "a.csv.gz"), ("part-??.csv", "part-1.csv"), ("a*b", "ab2"), ("", "a"), ("?", "")];
-        assert!(no.iter().all(|(pattern, name)| !fits(pattern.as_bytes(), name.as_bytes())), "{no:?}");
-    }
-
-    #[test]
-    fn known_spellings_are_one() {
-        let header = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
-        assert_eq!(aliased(header(&["id-01", "id-x", "V1"])), header(&["id_01", "id-x", "V1"]));
-        assert_eq!(aliased(header(&["id-01", "id_01"])), header(&["id-01", "id_01"]));
-    }
 }

@@ -3,7 +3,7 @@
 //! In: a URL and what the environment says of credentials, endpoint and region (`AWS_*`, `GOOGLE_*`, `AZURE_*`, as the
 //! providers' own tools read them). Out: bytes, sizes, or an error that says whether a retry may help. Requests are retried
 //! for half a minute; files above 16 MiB go in parts. Blocking: a small runtime of its own waits, so that nobody else has to
-//! know of it. A URL holds no credentials: one that does is refused unseen.
+//! know of it.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -19,55 +19,34 @@ use object_store::path::Path as Name;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, RetryConfig, WriteMultipart};
 
 use super::AT_ONCE;
+use super::address::Address;
 use super::reason::{explained, of_io};
 use crate::training::error::{Error, Result};
 use crate::training::run_dir::AtomicFile;
 
 /// Files up to this size are one request.
-const PART_BYTES: u64 = 16 << 20;
+pub(super) const PART_BYTES: u64 = 16 << 20;
+/// How often it is asked whether to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// S3 takes 10,000 parts.
 const MOST_PARTS: u64 = 9_000;
 
 #[derive(Debug)]
 pub struct Objects {
-    store: Arc<dyn ObjectStore>,
-    prefix: Name,
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) prefix: Name,
     url: String,
     runtime: tokio::runtime::Runtime,
 }
 
-/// `SCHEME://BUCKET/PREFIX`.
-#[derive(Debug, PartialEq)]
-struct Place<'u> {
-    scheme: &'u str,
-    bucket: &'u str,
-    prefix: &'u str,
-}
-
-impl<'u> Place<'u> {
-    fn of(url: &'u str) -> Result<Place<'u>> {
-        let hint = "name a run as `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `az://CONTAINER/PREFIX`";
-        let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
-        if rest.contains(['@', '?', '#']) {
-            // Not shown: it may hold a secret.
-            return Err(Error::permanent(format!("a URL of `{scheme}` that holds more than bucket and prefix"))
-                .hint("credentials come from the environment, as the provider's own tools read them"));
-        }
-        if !["s3", "gs", "az"].contains(&scheme) {
-            return Err(Error::permanent(format!("`{url}`: expected s3, gs or az, found `{scheme}`")).hint(hint));
-        }
-        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-        let prefix = prefix.trim_matches('/');
-        match bucket.is_empty() || prefix.split('/').any(|part| part.is_empty()) {
-            true => Err(Error::permanent(format!("`{url}`: expected a bucket and a prefix")).hint(hint)),
-            false => Ok(Place { scheme, bucket, prefix }),
-        }
-    }
-}
-
 impl Objects {
+    /// The objects of a run.
     pub fn open(url: &str) -> Result<Objects> {
-        let Place { scheme, bucket, prefix } = Place::of(url)?;
+        let Address { scheme, bucket, prefix } = Address::of_run(url)?;
+        Self::below(scheme, bucket, prefix)
+    }
+
+    pub(super) fn below(scheme: &str, bucket: &str, prefix: &str) -> Result<Objects> {
         // The one that TLS is built with; it may be installed already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let retry = RetryConfig { max_retries: 4, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
@@ -97,6 +76,20 @@ impl Objects {
     /// Waits for what is asked.
     pub fn wait<T>(&self, asked: impl Future<Output = T>) -> T {
         self.runtime.block_on(asked)
+    }
+
+    /// The same, but given up soon after `stop` says so, however long the store is silent.
+    pub(super) fn wait_unless<T>(&self, stop: &dyn Fn() -> bool, asked: impl Future<Output = Result<T>>) -> Result<T> {
+        self.wait(async {
+            let mut asked = std::pin::pin!(asked);
+            loop {
+                match tokio::time::timeout(LOOK_EVERY, asked.as_mut()).await {
+                    Ok(done) => return done,
+                    Err(_) if stop() => return Err(Error::interrupted()),
+                    Err(_) => {}
+                }
+            }
+        })
     }
 
     fn name(&self, name: &str) -> Name {
@@ -205,21 +198,4 @@ fn shared<S: ObjectStore>(store: S) -> Arc<dyn ObjectStore> {
 /// An object that is not there, in a bucket that is.
 fn is_absent(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotFound { .. }) && !super::reason::names_no_bucket(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_bucket_and_prefix() {
-        assert_eq!(Place::of("s3://b/x/y/").unwrap(), Place { scheme: "s3", bucket: "b", prefix: "x/y" });
-        for wrong in ["s3://", "s3://b", "s3://b/", "s3://b/x//y", "ftp://b/x", "http://b/x", "s3:b/x"] {
-            assert!(Place::of(wrong).unwrap_err().message.contains(wrong), "{wrong}");
-        }
-        for secret in ["s3://key:hidden@b/x", "az://b/x?sig=hidden"] {
-            let error = Place::of(secret).unwrap_err();
-            assert!(!format!("{error:?}").contains("hidden"), "{error:?}");
-        }
-    }
 }
