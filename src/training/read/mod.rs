@@ -1,10 +1,11 @@
 //! Read: declared tables become one [`Dataset`].
 //!
 //! In: CSV (`.gz`, `.zst`) or Parquet files, here or in an object store (`opening`, `source`), and a [`DataConfig`]. Out:
-//! packed columns, labels, ids, times, the fingerprint of every file, and what was left out. One pass: a file is cut into blocks of whole records (`blocks`), threads parse them by
-//! one grammar, that of crate `csv` (`parse`), and columns grow packed in file order (`build`), in memory or, beyond the
-//! budget, on disk. A column is numbers until its first word; what it is at last is settled over the whole file, so no
-//! type is ever guessed from the first rows alone, and an error always knows its line and column.
+//! packed columns, labels, ids, times, the fingerprint of every file, and what was left out. One pass: a file is cut into
+//! blocks of whole records (`blocks`), threads parse them by one grammar, that of crate `csv` (`parse`), and columns grow
+//! packed in file order (`build`), in memory or, beyond the budget, on disk. A column is numbers until its first word; what
+//! it is at last is settled over the whole file, so no type is ever guessed from the first rows alone, and an error always
+//! knows its line and column.
 
 mod blocks;
 mod build;
