@@ -38,8 +38,6 @@ pub const DRIVER: &str = include_str!("driver.py");
 
 /// Tries of a shard that ended with a code worth another.
 const ATTEMPTS: usize = 3;
-/// Above what the plan's upper bound says: the program itself.
-const PROGRAM_BYTES: u64 = 256 << 20;
 
 impl Submission<'_> {
     pub fn files(&self, engine: Engine) -> Vec<(&'static str, String)> {
@@ -50,10 +48,10 @@ impl Submission<'_> {
         }
     }
 
-    /// MiB that the largest cell takes.
+    /// MiB to ask for: what the largest cell takes, which is known within a quarter (`tests/memory.sh`), and that quarter.
     fn memory(&self) -> u64 {
         let largest = self.plan.cells.iter().map(|planned| planned.memory_bytes).max().unwrap_or(0);
-        (largest + PROGRAM_BYTES).div_ceil(1 << 20)
+        (largest + largest / 4).div_ceil(1 << 20)
     }
 
     /// Minutes that the longest shard takes, with room for slower machines.
