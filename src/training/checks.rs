@@ -187,7 +187,7 @@ fn check_memory(config: &Config, data: &ReadData, splits: &[Split], progress: &d
             false => "that is for labels, row numbers and scores: raise it, or use fewer rows",
         }));
     }
-    let bytes = PROCESS + need.always + budget.map_or(need.spillable, |budget| need.spillable.min(budget));
+    let bytes = need.of_process(budget);
     tracing::info!(bytes, "memory this run is expected to take");
     if need.always + need.spillable > 1e9 {
         progress.say(&format!("about {:.1} GB of memory will be needed", gigabytes(bytes)));
@@ -234,9 +234,7 @@ pub fn memory_of_cell(config: &Config, data: &ReadData, splits: &[Split], cell: 
         imbalance: config.imbalance.iter().filter(|case| case.name == cell.case).cloned().collect(),
         ..config.clone()
     };
-    let need = Need::of(&alone, data, splits);
-    let budget = config.limits.memory_budget.map_or(f64::INFINITY, |bytes| bytes as f64);
-    (PROCESS + need.always + need.spillable.min(budget)) as u64
+    Need::of(&alone, data, splits).of_process(config.limits.memory_budget.map(|bytes| bytes as f64)) as u64
 }
 
 fn bins(model: &ModelConfig) -> Option<usize> {
@@ -247,6 +245,11 @@ fn bins(model: &ModelConfig) -> Option<usize> {
 }
 
 impl Need {
+    /// With the program itself; what a budget moves to disk is left out.
+    fn of_process(&self, budget: Option<f64>) -> f64 {
+        PROCESS + self.always + budget.map_or(self.spillable, |budget| self.spillable.min(budget))
+    }
+
     fn of(config: &Config, data: &ReadData, splits: &[Split]) -> Need {
         let (n_rows, table) = (data.dataset.n_rows() as f64, &data.dataset.table);
         let largest = splits.iter().map(|split| split.train.n_rows()).max().unwrap_or_default() as f64;

@@ -121,6 +121,11 @@ impl Shard {
 }
 
 impl PlanFile {
+    /// Bytes that the largest cell takes.
+    pub fn largest_cell(&self) -> u64 {
+        self.cells.iter().map(|planned| planned.memory_bytes).max().unwrap_or(0)
+    }
+
     pub fn of(config: &Config, data: &ReadData, splits: &[Split], planning: Planning) -> PlanFile {
         let Planning { run_id, table, cells, trees_per_cell } = planning;
         let planned = |cell: PlannedCell| {

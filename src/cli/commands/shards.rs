@@ -82,7 +82,7 @@ pub fn plan(args: &PlanArgs, context: &Context) -> std::result::Result<(), Failu
     remote.as_ref().map_or(Ok(()), |remote| remote.push_plan(&run))?;
     let name = Planned { run, remote }.name();
     let core_hours = plan.cells.iter().map(|planned| planned.core_seconds).sum::<f64>() / 3600.0;
-    let largest = plan.cells.iter().map(|planned| planned.memory_bytes).max().unwrap_or(0) as f64 / 1e9;
+    let largest = plan.largest_cell() as f64 / 1e9;
     context.printer.document(&json!({ "run": name, "plan": plan }))?;
     context.printer.confirm(&format!("run     {name}"))?;
     let told = format!("{} cells, about {core_hours:.2} core hours, at most {largest:.1} GB for one", plan.cells.len());

@@ -243,14 +243,15 @@ impl DayOfCards {
     /// Compromised cards among the k first of the day (the expected number where cards are tied), and how many cards that
     /// are.
     fn cards(&self, groups: &[u32], drawn: impl Fn(u32) -> u16, k: usize, scratch: &mut Scratch) -> (f64, usize) {
-        for &row in &self.positives {
+        let is_drawn = |row: &&u32| drawn(**row) > 0;
+        for &row in self.positives.iter().filter(is_drawn) {
             let card = scratch.card(groups[row as usize]);
             card.compromised = card.compromised.max(drawn(row));
         }
         let (mut left, mut caught, mut start) = (k, 0.0, 0usize);
         for &end in &self.ends {
             let (mut cards, mut compromised) = (0usize, 0usize);
-            for &row in &self.rows[start..end as usize] {
+            for &row in self.rows[start..end as usize].iter().filter(is_drawn) {
                 let card = scratch.card(groups[row as usize]);
                 let ranked = card.ranked.max(drawn(row));
                 cards += usize::from(ranked - card.ranked);

@@ -50,7 +50,7 @@ impl Submission<'_> {
 
     /// MiB to ask for: what the largest cell takes, which is known within a quarter (`tests/memory.sh`), and that quarter.
     fn memory(&self) -> u64 {
-        let largest = self.plan.cells.iter().map(|planned| planned.memory_bytes).max().unwrap_or(0);
+        let largest = self.plan.largest_cell();
         (largest + largest / 4).div_ceil(1 << 20)
     }
 
