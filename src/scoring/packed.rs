@@ -6,10 +6,19 @@
 //! codes are whole numbers from 1, so their items are the codes themselves. The bytes may lie anywhere, a mapped file
 //! for one.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Where the items lie.
-pub type Bytes = Arc<dyn AsRef<[u8]> + Send + Sync>;
+pub type Bytes = Arc<dyn HeldBytes>;
+
+/// Bytes in memory, or in a file that looks like memory.
+pub trait HeldBytes: AsRef<[u8]> + Send + Sync {
+    /// These bytes are about to be read: a file may begin to bring them. No byte depends on it.
+    fn expect(&self, _bytes: Range<usize>) {}
+}
+
+impl HeldBytes for Vec<u8> {}
 
 /// How an item becomes a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,6 +88,8 @@ impl Encoding {
 }
 
 const ROWS_PER_BLOCK: usize = 4096;
+/// Who asks for one row in so many has the whole column brought.
+const MANY_ROWS: usize = 8;
 
 fn visit(bytes: &[u8], width: usize, rows: impl Iterator<Item = u32>, mut take: impl FnMut(u64)) {
     match width {
@@ -189,6 +200,11 @@ impl Packed {
         self.encoding
     }
 
+    /// These rows are about to be read, or some of them.
+    pub fn expect(&self, rows: Range<usize>) {
+        self.bytes.expect(rows.start * self.encoding.width()..rows.end * self.encoding.width());
+    }
+
     pub fn n_bytes(&self) -> usize {
         self.bytes().len()
     }
@@ -215,6 +231,9 @@ impl Packed {
 
     /// Hands out the raw items of rows, in their order.
     pub fn items(&self, rows: impl Iterator<Item = u32>, take: impl FnMut(u64)) {
+        if rows.size_hint().1.is_none_or(|most| most >= self.n_rows() / MANY_ROWS) {
+            self.expect(0..self.n_rows());
+        }
         visit(self.bytes(), self.encoding.width(), rows, take);
     }
 

@@ -1,5 +1,6 @@
 //! A table's columns as the preparation sees them: any rows of any feature without a matrix of all.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::frozen::{Categorical, Encode, FrozenColumn, Numeric};
@@ -50,6 +51,13 @@ impl PreparedColumn {
         }
     }
 
+    fn expect(&self, rows: Range<usize>) {
+        match self {
+            PreparedColumn::Item(packed, _) | PreparedColumn::Number(packed, _) => packed.expect(rows),
+            PreparedColumn::Row(_) => {}
+        }
+    }
+
     /// Writes the cells of `rows` to `out[0]`, `out[stride]`, ..
     fn fill(&self, rows: &[u32], out: &mut [f32], stride: usize) {
         let rows = rows.iter().copied();
@@ -70,11 +78,25 @@ impl PreparedColumn {
 
 /// Rows written together, so that their part of the matrix stays in the cache while columns are walked.
 const ROWS_PER_TILE: usize = 64;
+/// Rows of a table per row that is read, at most, where rows are walked tile by tile.
+const MOST_APART: usize = 16;
 /// Rows projected by one task.
 const ROWS_PER_BLOCK: usize = 4096;
 
 fn fill_rows(columns: &[PreparedColumn], rows: &[u32], values: &mut [f32]) {
     let n_features = columns.len();
+    let (Some(&first), Some(&last)) = (rows.iter().min(), rows.iter().max()) else { return };
+    let span = first as usize..last as usize + 1;
+    // Of columns that lie in files a span is brought for all rows at once: tile by tile each would come anew. Rows that lie far
+    // apart are read from one column after the other, for the spans of all may be more than memory holds.
+    if span.len() / MOST_APART > rows.len() {
+        for (feature, column) in columns.iter().enumerate() {
+            column.expect(span.clone());
+            column.fill(rows, &mut values[feature..], n_features);
+        }
+        return;
+    }
+    columns.iter().for_each(|column| column.expect(span.clone()));
     for (rows, values) in rows.chunks(ROWS_PER_TILE).zip(values.chunks_mut(ROWS_PER_TILE * n_features)) {
         for (feature, column) in columns.iter().enumerate() {
             column.fill(rows, &mut values[feature..], n_features);

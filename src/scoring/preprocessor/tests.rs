@@ -55,6 +55,12 @@ fn a_table_is_prepared_as_its_records() {
             let (at_once, unusual) = preprocessor.prepare(&plan, &record);
             assert_eq!((bits(&at_once), unusual), (bits(&online), preprocessor.unusual(&plan, &record)));
         }
+        // Few rows, far apart and in no order.
+        let few = [rows[140], rows[3], rows[77]];
+        let nth = [140, 3, 77];
+        for (row, at) in columns.matrix(&few).rows().zip(nth) {
+            assert!(row.iter().zip(matrix.row(at)).all(|(a, b)| a.to_bits() == b.to_bits()));
+        }
         for feature in 0..columns.n_features() {
             columns.fill_column(feature, &rows, &mut column);
             assert!(column.iter().zip(matrix.rows()).all(|(a, row)| a.to_bits() == row[feature].to_bits()));

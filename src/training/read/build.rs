@@ -263,6 +263,7 @@ impl Builder {
         let encoding = packed.encoding();
         let mut bytes = self.room(rows.len() * encoding.width())?;
         let mut numbers = Vec::new();
+        packed.expect(0..packed.n_rows());
         for (rows, items) in rows.chunks(4096).zip(bytes.chunks_mut(4096 * encoding.width())) {
             numbers.clear();
             numbers.extend(rows.iter().map(|&row| if row == NO_ROW { f64::NAN } else { packed.number(row as usize) }));

@@ -71,7 +71,14 @@ pub fn grow<S: Sample>(
         let depth = node.depth + 1;
         let sides = [(left, split.left), (right, split.right)];
         let children = sides.map(|(ranges, total)| {
-            place(grower, codes, samples, Open { ranges, depth, total, n_constant: 0 }, &mut placed, &mut ready)
+            place(
+                grower,
+                codes,
+                samples,
+                Open { ranges, depth, total, n_constant: 0, order: None },
+                &mut placed,
+                &mut ready,
+            )
         });
         placed[at].children = Some(children);
         n_leaves += 1;

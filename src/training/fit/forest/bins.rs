@@ -6,6 +6,8 @@
 //! midpoint between the largest value of a bin and the smallest of the next, rounded to f32 so that it separates them:
 //! `code <= b` and `x <= edges[b]` agree on every training value. Infinities count as the largest finite numbers.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::quantiles::{Sorting, ordered_bits, quantile_groups};
@@ -39,6 +41,8 @@ pub struct BinnedMatrix {
     /// Per feature: whether a value is missing, whether its numbers are label codes.
     has_missing: Vec<bool>,
     nominal: Vec<bool>,
+    storage: Storage,
+    subtree_codes: usize,
 }
 
 impl BinnedMatrix {
@@ -69,7 +73,8 @@ impl BinnedMatrix {
         turn_all(&by_column, n_rows, n_features, &mut by_row);
         let n_bins = features.iter().map(|bins| bins.n_bins() as u8).collect();
         let nominal = (0..n_features).map(|feature| set.is_nominal(feature)).collect();
-        Ok(Self { n_rows, by_column, by_row, features, n_bins, has_missing, nominal })
+        let (storage, subtree_codes) = (storage.clone(), SUBTREE_CODES);
+        Ok(Self { n_rows, by_column, by_row, features, n_bins, has_missing, nominal, storage, subtree_codes })
     }
 
     pub fn n_rows(&self) -> usize {
@@ -112,28 +117,55 @@ impl BinnedMatrix {
         self.nominal[feature]
     }
 
-    /// Whether so many rows are better copied together (once more). Never most of the rows: they are as well read in
-    /// place.
-    pub fn copy_pays(&self, n_copies: usize, n_rows: usize) -> bool {
-        let fits = |limit: &usize| n_rows * self.features.len() <= *limit;
-        self.copy_limits().get(n_copies).is_some_and(fits) && n_rows * 4 <= self.n_rows
+    /// Whether so many rows are better copied together, into the second cache of a core. Never most of the rows: they are
+    /// as well read in place.
+    pub fn copy_pays(&self, n_rows: usize) -> bool {
+        n_rows * self.features.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
     }
 
-    /// How often rows are copied together on the way down a tree.
-    pub fn n_copies(&self) -> usize {
-        self.copy_limits().len()
+    /// Whether a node of so many draws grows as one subtree, its codes in memory.
+    pub fn is_subtree(&self, n_draws: usize) -> bool {
+        n_draws * self.features.len() <= self.subtree_codes
     }
 
-    /// Codes that lie in a file are first copied into memory, then those of few rows into the second cache of a core.
-    fn copy_limits(&self) -> &'static [usize] {
-        if self.by_row.is_mapped() { &[IN_MEMORY_BYTES, NEARBY_BYTES] } else { &[NEARBY_BYTES] }
+    /// Where codes lie that do not lie in memory.
+    pub fn file_storage(&self) -> Option<&Storage> {
+        self.by_row.is_mapped().then_some(&self.storage)
+    }
+
+    /// How many trees may grow at once: each has the codes of a subtree in memory, by row and by column, where all codes lie
+    /// in a file.
+    pub fn trees_at_once(&self) -> usize {
+        let room = self.file_storage().and_then(Storage::room_of_columns);
+        room.map_or(usize::MAX, |room| (room as usize / (2 * self.subtree_codes).max(1)).max(1))
+    }
+
+    /// How many rows are looked through at once for those of subtrees: of half the codes that a subtree may have.
+    pub fn rows_at_once(&self) -> usize {
+        (self.subtree_codes / 2 / self.features.len().max(1)).max(1)
+    }
+
+    /// Columns or rows are about to be read one after the other: a file may begin to bring them.
+    pub fn expect_column(&self, feature: usize) {
+        self.by_column.expect(feature * self.n_rows..(feature + 1) * self.n_rows);
+    }
+
+    pub fn expect_rows(&self, rows: Range<usize>) {
+        self.by_row.expect(rows.start * self.features.len()..rows.end * self.features.len());
+    }
+
+    /// Subtrees of so many codes, so that few rows have some.
+    #[cfg(test)]
+    pub fn with_subtrees_of(mut self, codes: usize) -> Self {
+        self.subtree_codes = codes;
+        self
     }
 }
 
-/// Bytes of codes that are copied together for a subtree ..
+/// Bytes of codes that are copied together where subtrees are small.
 const NEARBY_BYTES: usize = 400 << 10;
-/// .. and where codes lie in a file.
-const IN_MEMORY_BYTES: usize = 48 << 20;
+/// Codes of a subtree: 77,000 draws of 434 features. Part of what a forest is, for a subtree draws from a stream of its own.
+const SUBTREE_CODES: usize = 32 << 20;
 
 /// What a thread needs to bin columns.
 #[derive(Default)]
@@ -143,16 +175,24 @@ struct Space {
 }
 
 /// From columns to rows, in blocks that stay in the cache.
-fn turn_all(by_column: &[u8], n_rows: usize, n_features: usize, by_row: &mut [u8]) {
+fn turn_all(by_column: &StoredBytes, n_rows: usize, n_features: usize, by_row: &mut [u8]) {
     const ROWS: usize = 64;
-    let blocks = by_row.par_chunks_mut((ROWS * n_features).max(1)).enumerate();
-    blocks.for_each_init(Vec::new, |columns: &mut Vec<u8>, (block, rows)| {
-        let n = rows.len() / n_features;
-        columns.clear();
-        for column in by_column.chunks_exact(n_rows) {
-            columns.extend_from_slice(&column[block * ROWS..][..n]);
+    // Of a file each task first has its part of all columns brought.
+    let rows_per_task = if by_column.is_mapped() { 256 * ROWS } else { ROWS };
+    let tasks = by_row.par_chunks_mut((rows_per_task * n_features).max(1)).enumerate();
+    tasks.for_each_init(Vec::new, |columns: &mut Vec<u8>, (task, rows)| {
+        let first = task * rows_per_task;
+        for start in (first..n_features * n_rows).step_by(n_rows) {
+            by_column.expect(start..start + rows.len() / n_features);
         }
-        turn(columns, n, rows, n_features);
+        for (first, rows) in (first..).step_by(ROWS).zip(rows.chunks_mut(ROWS * n_features)) {
+            let n = rows.len() / n_features;
+            columns.clear();
+            for column in by_column.chunks_exact(n_rows) {
+                columns.extend_from_slice(&column[first..][..n]);
+            }
+            turn(columns, n, rows, n_features);
+        }
     });
 }
 

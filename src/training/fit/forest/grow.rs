@@ -1,19 +1,23 @@
 //! One tree: nodes in preorder from an explicit stack, each a range of the tree's samples.
 //!
 //! A node whose rows fit the cache together gets a copy of their codes, in which its whole subtree then grows: below it
-//! every access is near.
+//! every access is near. A large tree has a top, whose nodes and the subtrees below them draw from streams of their own
+//! ([`super::subtrees`]).
+
+use std::rc::Rc;
 
 use rand_chacha::ChaCha8Rng;
 
 use super::SplitKind;
 use super::bins::BinnedMatrix;
 use super::criterion::impurity;
-use super::dense::{self, Planes};
+use super::dense::{self, Bits, Planes};
 use super::nearby::{NearbyRows, Rows};
 use super::samples::{Ranges, Sample, Samples, Sum, below};
 use super::search::{Codes, DenseNode, Found, Node, Rules, Search};
 use super::sixteen::LANES;
 use super::split::{Cut, Routes, Split, has_bit};
+use super::subtrees::Subtrees;
 use crate::training::config::ForestConfig;
 use crate::training::error::{Error, Result};
 use crate::training::progress::Progress;
@@ -57,6 +61,8 @@ pub struct Open<T> {
     pub total: T,
     /// Columns known to be constant here: the first so many of the feature order.
     pub n_constant: usize,
+    /// The feature order, in the top of a large tree.
+    pub order: Option<Rc<[u32]>>,
 }
 
 impl<T> Open<T> {
@@ -70,14 +76,14 @@ pub struct TreeGrower<'a, S: Sample> {
     max_features: usize,
     /// Every sample was drawn just once.
     is_unit: bool,
-    rng: ChaCha8Rng,
+    pub rng: ChaCha8Rng,
     /// All features. A node's constant ones stand first, and whatever happens below it reorders only the others.
-    features: Vec<u32>,
+    pub features: Vec<u32>,
     search: Search<S::Sum>,
-    /// Rows copied together, by how often they were copied.
-    nearby: [NearbyRows<S>; 2],
+    nearby: NearbyRows<S>,
     progress: &'a dyn Progress,
     pub tree: GrownTree<S::Sum>,
+    pub subtrees: Subtrees<S>,
 }
 
 impl<'a, S: Sample> TreeGrower<'a, S> {
@@ -97,36 +103,43 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             rng,
             features: (0..n_features as u32).collect(),
             search: Search::new(),
-            nearby: [NearbyRows::default(), NearbyRows::default()],
+            nearby: NearbyRows::default(),
             progress,
             tree: GrownTree { nodes: Vec::new(), subsets: Vec::new(), decrease: vec![0.0; n_features] },
+            subtrees: Subtrees::new(n_features),
         }
     }
 
     pub fn grow(mut self, mut samples: Samples<S>) -> Result<GrownTree<S::Sum>> {
         let ranges = samples.all();
         self.is_unit = (0..2).all(|class| samples.of_class(class, &ranges).iter().all(|sample| sample.count() == 1));
-        let root = Open { total: samples.sum(&ranges), ranges, depth: 0, n_constant: 0 };
+        let total = samples.sum(&ranges);
+        let mut root = Open { total, ranges, depth: 0, n_constant: 0, order: None };
         let codes = self.rules.binned.by_column();
-        match self.rules.config.max_leaf_nodes {
-            Some(most) => super::best_first::grow(&mut self, codes, &mut samples, root, most)?,
-            None if self.starts_dense() => self.grow_dense(samples, root)?,
-            None => self.grow_below(codes, Rows::Matrix(self.rules.binned), &mut samples, root, 0)?,
+        if let Some(most) = self.rules.config.max_leaf_nodes {
+            super::best_first::grow(&mut self, codes, &mut samples, root, most)?;
+            return Ok(self.tree);
         }
-        Ok(self.tree)
+        if !self.rules.binned.is_subtree(total.n_samples()) {
+            root.order = Some(self.order());
+        }
+        if root.order.is_none() && self.rules.binned.file_storage().is_some() {
+            self.set_aside(samples, root);
+        } else if self.starts_dense() {
+            let planes = Planes::of(&samples, self.rules.binned.n_rows());
+            drop(samples);
+            self.grow_dense(&planes, planes.any(self.rules.binned.n_rows()), root)?;
+        } else {
+            self.grow_below(codes, Rows::Matrix(self.rules.binned), &mut samples, root)?;
+            drop(samples);
+        }
+        self.finish()
     }
 
-    /// Grows the subtree of `root` depth first, its nodes in preorder. Its rows were copied together `n_copies` times.
-    fn grow_below(
-        &mut self,
-        codes: Codes,
-        rows: Rows,
-        samples: &mut Samples<S>,
-        root: Open<S::Sum>,
-        n_copies: usize,
-    ) -> Result<()> {
+    /// Grows the subtree of `root` depth first, its nodes in preorder.
+    pub fn grow_below(&mut self, codes: Codes, rows: Rows, samples: &mut Samples<S>, root: Open<S::Sum>) -> Result<()> {
         let mut open = vec![root];
-        while let Some(node) = open.pop() {
+        while let Some(mut node) = open.pop() {
             if (node.depth == 0 || node.n_rows() >= LARGE_NODE) && self.progress.interrupted() {
                 return Err(Error::interrupted());
             }
@@ -134,8 +147,16 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
                 self.tree.nodes.push(GrownNode::Leaf(node.total));
                 continue;
             }
-            if self.rules.binned.copy_pays(n_copies, node.n_rows()) {
-                self.grow_nearby(rows, samples, node, n_copies)?;
+            if self.begins_subtree(&mut node) {
+                if self.rules.binned.file_storage().is_some() {
+                    self.set_aside(samples.of_node(&node.ranges), node);
+                } else {
+                    self.grow_subtree(|grower| grower.grow_below(codes, rows, samples, node))?;
+                }
+                continue;
+            }
+            if node.order.is_none() && !rows.are_nearby() && self.rules.binned.copy_pays(node.n_rows()) {
+                self.grow_nearby(rows, samples, node)?;
                 continue;
             }
             let Some((split, n_constant)) = self.split(codes, samples, &node) else {
@@ -145,9 +166,9 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             let grown = self.note(&node, &split);
             self.tree.nodes.push(grown);
             let [left, right] = partition(codes, samples, &node.ranges, &split);
-            let depth = node.depth + 1;
-            open.push(Open { ranges: right, depth, total: split.right, n_constant });
-            open.push(Open { ranges: left, depth, total: split.left, n_constant });
+            let (depth, order) = (node.depth + 1, node.order.map(|_| self.order()));
+            open.push(Open { ranges: right, depth, total: split.right, n_constant, order: order.clone() });
+            open.push(Open { ranges: left, depth, total: split.left, n_constant, order });
         }
         Ok(())
     }
@@ -159,13 +180,11 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         S::COUNTED && self.rules.kind == SplitKind::Random && binned.n_rows() >= LARGE_NODE && !cuts_subsets()
     }
 
-    /// Grows the tree of `root`, as long as nodes hold many of the rows as bits.
-    fn grow_dense(&mut self, samples: Samples<S>, root: Open<S::Sum>) -> Result<()> {
+    /// Grows the subtree of `root`, as long as nodes hold many of the rows as bits.
+    fn grow_dense(&mut self, planes: &Planes, rows: Bits, root: Open<S::Sum>) -> Result<()> {
         let (rules, n_rows) = (Rules { ..self.rules }, self.rules.binned.n_rows());
-        let planes = Planes::of(&samples, n_rows);
-        drop(samples);
-        let mut open = vec![(planes.any(n_rows), root)];
-        while let Some((rows, node)) = open.pop() {
+        let mut open = vec![(rows, root)];
+        while let Some((rows, mut node)) = open.pop() {
             if self.progress.interrupted() {
                 return Err(Error::interrupted());
             }
@@ -173,15 +192,24 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
                 self.tree.nodes.push(GrownNode::Leaf(node.total));
                 continue;
             }
+            if self.begins_subtree(&mut node) {
+                if rules.binned.file_storage().is_some() {
+                    self.set_aside(planes.samples(&rows), node);
+                } else {
+                    self.grow_subtree(|grower| grower.grow_dense(planes, rows, node))?;
+                }
+                continue;
+            }
             if dense::n_rows(&rows) * dense::SPARSE < n_rows {
                 let mut samples = planes.samples(&rows);
                 let ranges = samples.all();
                 let matrix = Rows::Matrix(rules.binned);
-                self.grow_below(rules.binned.by_column(), matrix, &mut samples, Open { ranges, ..node }, 0)?;
+                self.grow_below(rules.binned.by_column(), matrix, &mut samples, Open { ranges, ..node })?;
                 continue;
             }
-            let view = DenseNode { planes: &planes, rows: &rows, total: node.total };
+            let view = DenseNode { planes, rows: &rows, total: node.total };
             let found = self.draw(node.n_constant, n_rows, |search, rules, features, rng, best| {
+                features.iter().for_each(|&feature| rules.binned.expect_column(feature as usize));
                 search.look_at_dense(rules, features, &view, rng, best)
             });
             let Some((found, n_constant)) = found else {
@@ -193,22 +221,21 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             self.tree.nodes.push(grown);
             let Routes::AtMost { shift, last } = split.routes() else { unreachable!("no subset is drawn here") };
             let [left, right] = dense::part(rules.binned.column(split.feature), &rows, shift, last);
-            let child = |total| Open { ranges: [0..0, 0..0], depth: node.depth + 1, total, n_constant };
-            open.push((right, child(split.right)));
-            open.push((left, child(split.left)));
+            let order = node.order.map(|_| self.order());
+            let child = |total, order| Open { ranges: [0..0, 0..0], depth: node.depth + 1, total, n_constant, order };
+            open.push((right, child(split.right, order.clone())));
+            open.push((left, child(split.left, order)));
         }
         Ok(())
     }
 
     /// Grows a subtree in a copy of its rows.
-    fn grow_nearby(&mut self, rows: Rows, samples: &Samples<S>, node: Open<S::Sum>, n_copies: usize) -> Result<()> {
-        let binned = self.rules.binned;
-        let mut nearby = std::mem::take(&mut self.nearby[n_copies]);
+    fn grow_nearby(&mut self, rows: Rows, samples: &Samples<S>, node: Open<S::Sum>) -> Result<()> {
+        let mut nearby = std::mem::take(&mut self.nearby);
         let ranges = nearby.copy(rows, samples, &node.ranges);
         let (codes, samples) = nearby.codes_and_samples();
-        let rows = Rows::Copied { codes: codes.codes, n_features: binned.n_features() };
-        let grown = self.grow_below(codes, rows, samples, Open { ranges, ..node }, n_copies + 1);
-        self.nearby[n_copies] = nearby;
+        let grown = self.grow_below(codes, Rows::Nearby, samples, Open { ranges, ..node });
+        self.nearby = nearby;
         grown
     }
 
@@ -241,8 +268,13 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
     /// The best split over the drawn features, and how many features are constant here; none makes a leaf.
     pub fn split(&mut self, codes: Codes, samples: &Samples<S>, node: &Open<S::Sum>) -> Option<(Split<S::Sum>, usize)> {
         let classes = [0, 1].map(|class| samples.of_class(class, &node.ranges));
+        // In a subtree codes are in memory, unless leaves are limited.
+        let reads_columns = node.order.is_some() || self.rules.config.max_leaf_nodes.is_some();
         let view = Node { codes, classes, total: node.total, is_unit: self.is_unit };
         let (found, n_constant) = self.draw(node.n_constant, node.n_rows(), |search, rules, features, rng, best| {
+            if reads_columns {
+                features.iter().for_each(|&feature| rules.binned.expect_column(feature as usize));
+            }
             search.look_at(rules, features, &view, rng, best)
         })?;
         Some((found.settle(&self.rules, &view), n_constant))

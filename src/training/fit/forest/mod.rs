@@ -27,6 +27,7 @@ mod samples;
 mod search;
 mod sixteen;
 mod split;
+mod subtrees;
 mod tally;
 mod turn;
 
@@ -105,17 +106,24 @@ pub fn grow_part(
     check(binned, set)?;
     progress.begin(Unit::Trees, "trees", trees.len() as u64);
     let grown = match counted(set) {
-        Some(weights) => part_as(trees, tree_grower::<Counted>(config, kind, binned, set, weights, seed, progress)),
-        None => part_as(trees, tree_grower::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress)),
+        Some(weights) => {
+            part_as(trees, binned, tree_grower::<Counted>(config, kind, binned, set, weights, seed, progress))
+        }
+        None => part_as(trees, binned, tree_grower::<Weighted>(config, kind, binned, set, [1.0; 2], seed, progress)),
     };
     progress.end(Unit::Trees);
     grown
 }
 
-fn part_as<T: Sum>(trees: Range<usize>, grower: impl Fn(usize) -> Result<GrownTree<T>> + Sync) -> Result<Vec<u8>> {
+fn part_as<T: Sum>(
+    trees: Range<usize>,
+    binned: &BinnedMatrix,
+    grower: impl Fn(usize) -> Result<GrownTree<T>> + Sync,
+) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     in_order(
         trees.len(),
+        binned.trees_at_once(),
         |at| grower(trees.start + at),
         |tree| {
             parts::append(&mut bytes, &tree);
@@ -208,7 +216,7 @@ fn grow_as<S: Sample>(
 ) -> Result<Grown> {
     let mut growing = Growing::<S::Sum>::new(config, binned, class_weights)?;
     let grower = tree_grower::<S>(config, kind, binned, set, class_weights, seed, progress);
-    in_order(config.trees, grower, |tree| growing.take(tree))?;
+    in_order(config.trees, binned.trees_at_once(), grower, |tree| growing.take(tree))?;
     growing.grown(set, seed)
 }
 
@@ -271,10 +279,11 @@ fn tree_grower<'a, S: Sample>(
     }
 }
 
-/// Makes `n` things on all threads and hands each on in its turn, as soon as those before it are done: what waits is
-/// little, for threads take the next number, not a share of all numbers.
+/// Makes `n` things on all threads, `at_once` at most, and hands each on in its turn, as soon as those before it are done:
+/// what waits is little, for threads take the next number, not a share of all numbers.
 fn in_order<T: Send>(
     n: usize,
+    at_once: usize,
     make: impl Fn(usize) -> Result<T> + Sync,
     each: impl FnMut(T) -> Result<()> + Send,
 ) -> Result<()> {
@@ -296,7 +305,7 @@ fn in_order<T: Send>(
             }
         }
     };
-    (0..rayon::current_num_threads()).into_par_iter().with_max_len(1).try_for_each(work)
+    (0..rayon::current_num_threads().min(at_once)).into_par_iter().with_max_len(1).try_for_each(work)
 }
 
 /// A tree's own generator; its first numbers are the tree's draws.

@@ -21,25 +21,33 @@ impl<S: Sample> Default for NearbyRows<S> {
 #[derive(Clone, Copy)]
 pub enum Rows<'a> {
     Matrix(&'a BinnedMatrix),
-    /// Rows copied together before, row by row.
-    Copied {
+    /// Those of a subtree, row by row.
+    Subtree {
         codes: &'a [u8],
         n_features: usize,
     },
+    /// Copied together already.
+    Nearby,
 }
 
 impl<'a> Rows<'a> {
-    fn at(self, place: usize) -> &'a [u8] {
-        match self {
-            Rows::Matrix(binned) => binned.row(place),
-            Rows::Copied { codes, n_features } => &codes[place * n_features..][..n_features],
-        }
+    pub fn are_nearby(self) -> bool {
+        matches!(self, Rows::Nearby)
     }
 
     fn n_features(self) -> usize {
         match self {
             Rows::Matrix(binned) => binned.n_features(),
-            Rows::Copied { n_features, .. } => n_features,
+            Rows::Subtree { n_features, .. } => n_features,
+            Rows::Nearby => 0,
+        }
+    }
+
+    fn at(self, place: usize) -> &'a [u8] {
+        match self {
+            Rows::Matrix(binned) => binned.row(place),
+            Rows::Subtree { codes, n_features } => &codes[place * n_features..][..n_features],
+            Rows::Nearby => &[],
         }
     }
 }

@@ -32,6 +32,7 @@ pub fn scores<T: Sum>(
         let drawn = drawn(config, set, seed, block * TREES, trees.len());
         let rights: Vec<Vec<u32>> = trees.par_iter().map(right_children).collect();
         sums.par_chunks_mut(ROWS).enumerate().for_each(|(task, sums)| {
+            binned.expect_rows(task * ROWS..task * ROWS + sums.len());
             for (row, sum) in (task * ROWS..).zip(sums) {
                 for (at, (tree, rights)) in trees.iter().zip(&rights).enumerate() {
                     if drawn[row] >> at & 1 == 0 {

@@ -320,6 +320,11 @@ impl<S: Sample> Samples<S> {
         }
     }
 
+    /// The samples of a node, by themselves.
+    pub fn of_node(&self, ranges: &Ranges) -> Self {
+        Self { classes: [0, 1].map(|class| self.of_class(class, ranges).to_vec()), right: Vec::new() }
+    }
+
     /// Moves the samples that go left before the others, keeps the order on both sides, and returns both sides.
     pub fn partition(&mut self, ranges: &Ranges, goes_left: impl Fn(usize) -> bool) -> [Ranges; 2] {
         let middles = [0, 1].map(|class| self.partition_class(class, &ranges[class], &goes_left));

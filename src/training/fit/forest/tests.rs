@@ -18,12 +18,12 @@ fn matrix(n_features: usize, values: Vec<f32>) -> Arc<FeatureMatrix> {
     Arc::new(FeatureMatrix::new(names.into(), values))
 }
 
-fn set(n_features: usize, values: Vec<f32>, labels: &[u8]) -> TrainingSet {
+pub(super) fn set(n_features: usize, values: Vec<f32>, labels: &[u8]) -> TrainingSet {
     TrainingSet::of_all_rows(matrix(n_features, values), labels.to_vec())
 }
 
 /// One tree on all rows and all columns: what remains random is the order among equals.
-fn exact() -> ForestConfig {
+pub(super) fn exact() -> ForestConfig {
     ForestConfig { trees: 1, max_features: MaxFeatures::Share(1.0), bootstrap: false, ..ForestConfig::RANDOM_FOREST }
 }
 
@@ -71,7 +71,7 @@ fn tree(config: &ForestConfig, kind: SplitKind, set: &TrainingSet, seed: u64) ->
 }
 
 /// Few distinct values, some missing; labels that depend on two columns, with noise; weights of one to three halves.
-fn random_set(seed: u64, n_rows: usize, n_features: usize, n_values: usize, weighted: bool) -> TrainingSet {
+pub(super) fn random_set(seed: u64, n_rows: usize, n_features: usize, n_values: usize, weighted: bool) -> TrainingSet {
     let mut rng = Seed::new(seed).rng();
     let mut draw = || if below(&mut rng, 12) == 0 { NAN } else { below(&mut rng, n_values) as f32 * 0.7 - 1.0 };
     let values: Vec<f32> = (0..n_rows * n_features).map(|_| draw()).collect();
@@ -580,7 +580,8 @@ fn what_is_made_is_handed_on_in_order_whoever_makes_it() {
             handed.push(number);
             Ok(())
         };
-        pool.install(|| in_order(50, slow_evens, each)).unwrap();
+        let at_once = if n_threads == 8 { 2 } else { usize::MAX };
+        pool.install(|| in_order(50, at_once, slow_evens, each)).unwrap();
         assert_eq!(handed, (0..50).collect::<Vec<_>>());
     }
     let failing = |number| if number == 7 { Err(Error::failed("seven")) } else { Ok(number) };
@@ -589,18 +590,18 @@ fn what_is_made_is_handed_on_in_order_whoever_makes_it() {
         n_handed += 1;
         Ok(())
     };
-    assert!(in_order(50, failing, each).is_err());
+    assert!(in_order(50, usize::MAX, failing, each).is_err());
     assert!(n_handed <= 7, "nothing beyond what failed");
 }
 
 /// Bytes of the forest, importance and out-of-bag scores to the bit.
-fn bits(grown: &Grown) -> (Vec<u8>, Vec<u64>, Vec<u32>) {
+pub(super) fn bits(grown: &Grown) -> (Vec<u8>, Vec<u64>, Vec<u32>) {
     let importance = grown.impurity_importance.iter().map(|share| share.to_bits()).collect();
     (grown.forest.to_bytes(), importance, grown.out_of_bag.iter().map(|score| score.to_bits()).collect())
 }
 
 /// Counts and weights, numbers and subsets of levels.
-fn forests_of_all_kinds() -> Vec<(ForestConfig, SplitKind, TrainingSet)> {
+pub(super) fn forests_of_all_kinds() -> Vec<(ForestConfig, SplitKind, TrainingSet)> {
     let config = ForestConfig { trees: 11, oob_score: true, bootstrap: true, ..ForestConfig::RANDOM_FOREST };
     let mut rng = Seed::new(8).rng();
     let codes: Vec<f32> = (0..200).map(|_| below(&mut rng, 6) as f32).collect();
