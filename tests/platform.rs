@@ -210,6 +210,24 @@ fn parity_holds_for_the_right_bundle_and_is_missed_for_another() {
     // Four rows, alone and in batches, through stages, sequence and fused.
     assert_eq!((&found["compared"], &found["different"]), (&json!(24), &json!(0)), "{found}");
 
+    // The same rows in two files: those of the second stand in another order, and one has no partner.
+    let [mut left, mut right] = [String::new(), String::new()];
+    for line in csv.lines() {
+        let cells: Vec<&str> = line.split(',').collect();
+        left += &format!("{}\n", cells[..3].join(","));
+        if cells[0] != "2" {
+            let from = if cells[0] == "TransactionID" { right.len() } else { right.find('\n').unwrap() + 1 };
+            right.insert_str(from, &format!("{},{}\n", cells[0], cells[3..].join(",")));
+        }
+    }
+    std::fs::write(&data, left).unwrap();
+    let second = folder.join("second.csv");
+    std::fs::write(&second, right).unwrap();
+    let output = verify(&["--json", "--data", second.to_str().unwrap()]);
+    let found: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&found["compared"], &found["different"]), (&json!(24), &json!(0)), "{found}");
+    std::fs::write(&data, csv).unwrap();
+
     // Another bundle answers there: same columns, another map of scores.
     use fraudml::scoring::calibration::{Calibration, Prior};
     let other = folder.join("other");

@@ -622,9 +622,9 @@ pub struct ParityArgs {
     /// An OpenWhisk API host or a running action [default: the local platform, started for this]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
-    /// CSV with raw rows (.zst too)
-    #[arg(long, value_name = "FILE")]
-    pub data: PathBuf,
+    /// CSV with raw rows (.zst too); further files are joined by the id column
+    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    pub data: Vec<PathBuf>,
     /// Rows to send
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..))]
     pub rows: u64,

@@ -4,6 +4,7 @@
 //! first differences. Scores are compared as text: an f32 is written as its shortest round-trip text on both sides, so
 //! equal texts are equal bits.
 
+use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
@@ -120,8 +121,41 @@ fn compare_batch(parity: &mut Parity, way: &str, expected: &[Expected], answer: 
     }
 }
 
-/// Rows of a CSV file as they are sent: numbers as numbers in every second row, as texts (like a form's) in the others.
-pub fn records_of_csv(path: &Path, most: usize) -> Result<Vec<String>> {
+/// Rows of CSV files as they are sent: numbers as numbers in every second row, as texts (like a form's) in the others. Rows of
+/// further files belong to those of the first that have the same id.
+pub fn records_of_csv(paths: &[&Path], id: Option<&str>, most: usize) -> Result<Vec<String>> {
+    let Some((first, others)) = paths.split_first() else { return Ok(Vec::new()) };
+    let mut records = Vec::new();
+    for_each_row(first, |row| {
+        records.push(row);
+        records.len() < most
+    })?;
+    if let Some(id) = id.filter(|_| !others.is_empty()) {
+        let by_id: HashMap<String, usize> =
+            records.iter().enumerate().filter_map(|(at, row)| Some((row.get(id)?.clone(), at))).collect();
+        for path in others {
+            for_each_row(path, |row| {
+                if let Some(&at) = row.get(id).and_then(|id| by_id.get(id)) {
+                    records[at].extend(row);
+                }
+                true
+            })?;
+        }
+    }
+    let as_sent = |(at, row): (usize, BTreeMap<String, String>)| {
+        let cell = |text: String| match parse_number(&text) {
+            // A number that JSON writes the same way; the rest travels as the text it is.
+            Some(number) if at % 2 == 1 && is_exact(&text, number) => json!(number),
+            _ => json!(text),
+        };
+        let record: Map<String, Json> = row.into_iter().map(|(name, text)| (name, cell(text))).collect();
+        Json::Object(record).to_string()
+    };
+    Ok(records.into_iter().enumerate().map(as_sent).collect())
+}
+
+/// Hands out the rows of a CSV file by column, until no more are wanted.
+fn for_each_row(path: &Path, mut take: impl FnMut(BTreeMap<String, String>) -> bool) -> Result<()> {
     let failed = |why: String| Error::permanent(format!("`{}`: {why}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| failed(io_reason(&error)))?;
     let reader: Box<dyn Read> = match path.extension().is_some_and(|extension| extension == "zst") {
@@ -130,19 +164,13 @@ pub fn records_of_csv(path: &Path, most: usize) -> Result<Vec<String>> {
     };
     let mut reader = csv::Reader::from_reader(reader);
     let header = reader.headers().map_err(|error| failed(error.to_string()))?.clone();
-    let mut records = Vec::new();
-    for (at, row) in reader.records().take(most).enumerate() {
+    for row in reader.records() {
         let row = row.map_err(|error| failed(error.to_string()))?;
-        let cell = |text: &str| match parse_number(text) {
-            // A number that JSON writes the same way; the rest travels as the text it is.
-            Some(number) if at % 2 == 1 && is_exact(text, number) => json!(number),
-            _ => json!(text),
-        };
-        let record: Map<String, Json> =
-            header.iter().zip(row.iter()).map(|(name, text)| (name.to_owned(), cell(text))).collect();
-        records.push(Json::Object(record).to_string());
+        if !take(header.iter().zip(row.iter()).map(|(name, text)| (name.to_owned(), text.to_owned())).collect()) {
+            break;
+        }
     }
-    Ok(records)
+    Ok(())
 }
 
 /// Whether a number's text is one that comes back as it was: an id of 20 digits does not.

@@ -1,6 +1,6 @@
 //! `fraudml verify`: what must be the same is the same.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -109,8 +109,9 @@ fn run_parity(args: &ParityArgs, context: &Context) -> std::result::Result<(), F
     let folder = find_bundle(&OutputConfig::default(), args.bundle.as_deref())?;
     let scorer = Bundle::load(&folder).and_then(Scorer::new).map_err(Error::from)?;
     let n_rows = usize::try_from(args.rows).unwrap_or(usize::MAX);
-    let expected = offline(&scorer, &args.data, n_rows, context)?;
-    let records = records_of_csv(&args.data, n_rows)?;
+    let data: Vec<&Path> = args.data.iter().map(PathBuf::as_path).collect();
+    let expected = offline(&scorer, &data, n_rows, context)?;
+    let records = records_of_csv(&data, scorer.bundle().manifest.schema.id.as_deref(), n_rows)?;
     let (calls, platform) = match &args.url {
         Some(url) => (calls(url, args, &scorer)?, None),
         None => {
@@ -157,9 +158,9 @@ fn calls(url: &str, args: &ParityArgs, scorer: &Scorer) -> Result<Vec<Call>> {
     Ok(platform_calls(&Access { url: url.to_owned(), auth }, &package))
 }
 
-fn offline(scorer: &Scorer, data: &Path, n_rows: usize, context: &Context) -> Result<Vec<Expected>> {
+fn offline(scorer: &Scorer, data: &[&Path], n_rows: usize, context: &Context) -> Result<Vec<Expected>> {
     let progress = context.progress()?;
-    let rows = predict_csv(scorer, None, &[data], &progress)?;
+    let rows = predict_csv(scorer, None, data, &progress)?;
     let expected =
         |row: crate::training::predict::ScoredRow| Expected { id: row.id, score: row.score, is_fraud: row.is_fraud };
     Ok(rows.into_iter().take(n_rows).map(expected).collect())
