@@ -4,7 +4,7 @@
 //! first differences. Scores are compared as text: an f32 is written as its shortest round-trip text on both sides, so
 //! equal texts are equal bits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -131,7 +131,7 @@ pub fn records_of_csv(paths: &[&Path], id: Option<&str>, most: usize) -> Result<
         records.len() < most
     })?;
     if let Some(id) = id.filter(|_| !others.is_empty()) {
-        let by_id: HashMap<String, usize> =
+        let by_id: BTreeMap<String, usize> =
             records.iter().enumerate().filter_map(|(at, row)| Some((row.get(id)?.clone(), at))).collect();
         for path in others {
             for_each_row(path, |row| {

@@ -18,7 +18,7 @@ use super::nearby::Rows;
 use super::samples::{Sample, Samples, Sum};
 use super::search::Codes;
 use super::turn::turn;
-use crate::training::error::Result;
+use crate::training::error::{Error, Result, io_reason};
 use crate::training::mapped::Storage;
 
 /// What a tree knows of its subtrees.
@@ -97,7 +97,7 @@ impl<S: Sample> TreeGrower<'_, S> {
         if let Some(storage) = self.rules.binned.file_storage()
             && !waiting.is_empty()
         {
-            let mut gathered = GatheredRows::of(self.rules.binned, storage, &waiting)?;
+            let mut gathered = GatheredRows::of(self.rules.binned, storage, &waiting, || self.is_interrupted())?;
             let decrease = std::mem::take(&mut self.tree.decrease);
             let empty = GrownTree { nodes: Vec::new(), subsets: Vec::new(), decrease };
             let top = std::mem::replace(&mut self.tree, empty);
@@ -136,9 +136,8 @@ fn add(sums: &mut [f64], more: &[f64]) {
 }
 
 /// The codes of subtrees, one after the other in a file of their own: row by row, negatives first.
-struct GatheredRows<'a> {
+struct GatheredRows {
     file: File,
-    storage: &'a Storage,
     n_features: usize,
     /// Where each subtree begins, in rows.
     starts: Vec<usize>,
@@ -147,9 +146,14 @@ struct GatheredRows<'a> {
     by_column: MmapMut,
 }
 
-impl<'a> GatheredRows<'a> {
+impl GatheredRows {
     /// One pass over all rows, a block at a time.
-    fn of<S: Sample>(binned: &BinnedMatrix, storage: &'a Storage, subtrees: &[Waiting<S>]) -> Result<Self> {
+    fn of<S: Sample>(
+        binned: &BinnedMatrix,
+        storage: &Storage,
+        subtrees: &[Waiting<S>],
+        is_interrupted: impl Fn() -> bool,
+    ) -> Result<Self> {
         let (n_rows, n_features) = (binned.n_rows(), binned.n_features());
         let mut n_before = 0;
         let n_of = |subtree: &Waiting<S>| subtree.root.ranges.iter().map(|range| range.len()).sum::<usize>();
@@ -164,11 +168,14 @@ impl<'a> GatheredRows<'a> {
         let mut n_done = vec![[0; 2]; subtrees.len()];
         binned.expect_rows(0..at_once.min(n_rows));
         for first in (0..n_rows).step_by(at_once) {
+            if is_interrupted() {
+                return Err(Error::interrupted());
+            }
             let end = (first + at_once).min(n_rows);
             binned.expect_rows(end..(end + at_once).min(n_rows));
             for ((subtree, n_done), start) in subtrees.iter().zip(&mut n_done).zip(&starts) {
-                for class in 0..2 {
-                    let left = &subtree.samples.of_class(class, &subtree.root.ranges)[n_done[class]..];
+                for (class, n_done) in n_done.iter_mut().enumerate() {
+                    let left = &subtree.samples.of_class(class, &subtree.root.ranges)[*n_done..];
                     let here = &left[..left.partition_point(|sample| sample.row() < end)];
                     if here.is_empty() {
                         continue;
@@ -176,14 +183,14 @@ impl<'a> GatheredRows<'a> {
                     found.clear();
                     here.iter().for_each(|sample| found.extend_from_slice(binned.row(sample.row())));
                     let of_class = if class == 0 { 0 } else { subtree.root.ranges[0].len() };
-                    let place = (start + of_class + n_done[class]) * n_features;
+                    let place = (start + of_class + *n_done) * n_features;
                     file.write_all_at(&found, place as u64).map_err(|error| storage.full(found.len(), &error))?;
-                    n_done[class] += here.len();
+                    *n_done += here.len();
                 }
             }
         }
         let [by_row, by_column] = [storage.passing_memory(largest)?, storage.passing_memory(largest)?];
-        Ok(Self { file, storage, n_features, starts, by_row, by_column })
+        Ok(Self { file, n_features, starts, by_row, by_column })
     }
 
     /// Grows a subtree in its codes.
@@ -193,7 +200,9 @@ impl<'a> GatheredRows<'a> {
         let n_codes = n_rows * n_features;
         let (by_row, by_column) = (&mut self.by_row[..n_codes], &mut self.by_column[..n_codes]);
         let start = (self.starts[number] * n_features) as u64;
-        self.file.read_exact_at(by_row, start).map_err(|error| self.storage.full(n_codes, &error))?;
+        self.file.read_exact_at(by_row, start).map_err(|error| {
+            Error::failed(format!("{n_codes} bytes of a file beside the runs can't be read: {}", io_reason(&error)))
+        })?;
         turn(by_row, n_features, by_column, n_rows);
         let mut samples = Samples::default();
         samples.take_over(&scattered, &root.ranges);
