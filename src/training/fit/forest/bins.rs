@@ -146,8 +146,10 @@ impl BinnedMatrix {
     }
 
     /// Columns or rows are about to be read one after the other: a file may begin to bring them.
-    pub fn expect_column(&self, feature: usize) {
-        self.by_column.expect(feature * self.n_rows..(feature + 1) * self.n_rows);
+    pub fn expect_columns(&self, features: &[u32]) {
+        for start in features.iter().map(|&feature| feature as usize * self.n_rows) {
+            self.by_column.expect(start..start + self.n_rows);
+        }
     }
 
     pub fn expect_rows(&self, rows: Range<usize>) {

@@ -66,7 +66,7 @@ pub struct Open<T> {
 }
 
 impl<T> Open<T> {
-    fn n_rows(&self) -> usize {
+    pub fn n_rows(&self) -> usize {
         self.ranges[0].len() + self.ranges[1].len()
     }
 }
@@ -130,14 +130,21 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             drop(samples);
             self.grow_dense(&planes, planes.any(self.rules.binned.n_rows()), root)?;
         } else {
-            self.grow_below(codes, Rows::Matrix(self.rules.binned), &mut samples, root)?;
+            self.grow_below(codes, Some(Rows::Matrix(self.rules.binned)), &mut samples, root)?;
             drop(samples);
         }
         self.finish()
     }
 
-    /// Grows the subtree of `root` depth first, its nodes in preorder.
-    pub fn grow_below(&mut self, codes: Codes, rows: Rows, samples: &mut Samples<S>, root: Open<S::Sum>) -> Result<()> {
+    /// Grows the subtree of `root` depth first, its nodes in preorder. `rows` are copied together where that pays; none: they
+    /// were already.
+    pub fn grow_below(
+        &mut self,
+        codes: Codes,
+        rows: Option<Rows>,
+        samples: &mut Samples<S>,
+        root: Open<S::Sum>,
+    ) -> Result<()> {
         let mut open = vec![root];
         while let Some(mut node) = open.pop() {
             if (node.depth == 0 || node.n_rows() >= LARGE_NODE) && self.progress.interrupted() {
@@ -155,7 +162,10 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
                 }
                 continue;
             }
-            if node.order.is_none() && !rows.are_nearby() && self.rules.binned.copy_pays(node.n_rows()) {
+            if node.order.is_none()
+                && let Some(rows) = rows
+                && self.rules.binned.copy_pays(node.n_rows())
+            {
                 self.grow_nearby(rows, samples, node)?;
                 continue;
             }
@@ -203,13 +213,13 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             if dense::n_rows(&rows) * dense::SPARSE < n_rows {
                 let mut samples = planes.samples(&rows);
                 let ranges = samples.all();
-                let matrix = Rows::Matrix(rules.binned);
+                let matrix = Some(Rows::Matrix(rules.binned));
                 self.grow_below(rules.binned.by_column(), matrix, &mut samples, Open { ranges, ..node })?;
                 continue;
             }
             let view = DenseNode { planes, rows: &rows, total: node.total };
             let found = self.draw(node.n_constant, n_rows, |search, rules, features, rng, best| {
-                features.iter().for_each(|&feature| rules.binned.expect_column(feature as usize));
+                rules.binned.expect_columns(features);
                 search.look_at_dense(rules, features, &view, rng, best)
             });
             let Some((found, n_constant)) = found else {
@@ -234,7 +244,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         let mut nearby = std::mem::take(&mut self.nearby);
         let ranges = nearby.copy(rows, samples, &node.ranges);
         let (codes, samples) = nearby.codes_and_samples();
-        let grown = self.grow_below(codes, Rows::Nearby, samples, Open { ranges, ..node });
+        let grown = self.grow_below(codes, None, samples, Open { ranges, ..node });
         self.nearby = nearby;
         grown
     }
@@ -273,7 +283,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         let view = Node { codes, classes, total: node.total, is_unit: self.is_unit };
         let (found, n_constant) = self.draw(node.n_constant, node.n_rows(), |search, rules, features, rng, best| {
             if reads_columns {
-                features.iter().for_each(|&feature| rules.binned.expect_column(feature as usize));
+                rules.binned.expect_columns(features);
             }
             search.look_at(rules, features, &view, rng, best)
         })?;

@@ -26,20 +26,13 @@ pub enum Rows<'a> {
         codes: &'a [u8],
         n_features: usize,
     },
-    /// Copied together already.
-    Nearby,
 }
 
 impl<'a> Rows<'a> {
-    pub fn are_nearby(self) -> bool {
-        matches!(self, Rows::Nearby)
-    }
-
     fn n_features(self) -> usize {
         match self {
             Rows::Matrix(binned) => binned.n_features(),
             Rows::Subtree { n_features, .. } => n_features,
-            Rows::Nearby => 0,
         }
     }
 
@@ -47,7 +40,6 @@ impl<'a> Rows<'a> {
         match self {
             Rows::Matrix(binned) => binned.row(place),
             Rows::Subtree { codes, n_features } => &codes[place * n_features..][..n_features],
-            Rows::Nearby => &[],
         }
     }
 }

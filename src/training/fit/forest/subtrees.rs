@@ -4,7 +4,8 @@
 //! order that the node above it left; decreases in impurity are summed per subtree. So a subtree does not depend on when it
 //! grows. Where codes lie in memory it grows in its place. Where they lie in a file the top grows first, which reads a few
 //! columns a node from end to end; then the rows of all subtrees are brought together in one pass over the file
-//! ([`GatheredRows`]), and each subtree grows in memory: a tree reads every code about twice, wherever its nodes' rows are.
+//! ([`GatheredRows`]), and each subtree grows in memory: a tree reads each row twice and writes it once, wherever its
+//! nodes' rows are.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -156,13 +157,12 @@ impl GatheredRows {
     ) -> Result<Self> {
         let (n_rows, n_features) = (binned.n_rows(), binned.n_features());
         let mut n_before = 0;
-        let n_of = |subtree: &Waiting<S>| subtree.root.ranges.iter().map(|range| range.len()).sum::<usize>();
         let starts = subtrees.iter().map(|subtree| {
-            n_before += n_of(subtree);
-            n_before - n_of(subtree)
+            n_before += subtree.root.n_rows();
+            n_before - subtree.root.n_rows()
         });
         let starts: Vec<usize> = starts.collect();
-        let largest = n_features * subtrees.iter().map(n_of).max().unwrap_or(0);
+        let largest = n_features * subtrees.iter().map(|subtree| subtree.root.n_rows()).max().unwrap_or(0);
         let file = storage.file()?;
         let (at_once, mut found) = (binned.rows_at_once(), Vec::new());
         let mut n_done = vec![[0; 2]; subtrees.len()];
@@ -196,7 +196,7 @@ impl GatheredRows {
     /// Grows a subtree in its codes.
     fn grow<S: Sample>(&mut self, number: usize, subtree: Waiting<S>, grower: &mut TreeGrower<S>) -> Result<()> {
         let Waiting { samples: scattered, root, .. } = subtree;
-        let (n_rows, n_features) = (root.ranges[0].len() + root.ranges[1].len(), self.n_features);
+        let (n_rows, n_features) = (root.n_rows(), self.n_features);
         let n_codes = n_rows * n_features;
         let (by_row, by_column) = (&mut self.by_row[..n_codes], &mut self.by_column[..n_codes]);
         let start = (self.starts[number] * n_features) as u64;
@@ -208,7 +208,7 @@ impl GatheredRows {
         samples.take_over(&scattered, &root.ranges);
         drop(scattered);
         let codes = Codes { codes: by_column, stride: n_rows, width: None };
-        grower.grow_below(codes, Rows::Subtree { codes: by_row, n_features }, &mut samples, root)
+        grower.grow_below(codes, Some(Rows::Subtree { codes: by_row, n_features }), &mut samples, root)
     }
 }
 
