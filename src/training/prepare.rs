@@ -120,7 +120,6 @@ mod tests {
     use crate::scoring::preprocessor::TextCase;
     use crate::scoring::table::{Cells, Table};
     use crate::training::config::{DataConfig, ImputeNumeric, PreprocessConfig};
-    use crate::training::fit::forest::BinnedMatrix;
     use crate::training::fit::{score_parallel, score_set};
     use crate::training::rows::Dataset;
     use crate::training::texts::Texts;
@@ -170,9 +169,10 @@ mod tests {
         let of_matrix = TrainingSet::of_all_rows(matrix, train.labels());
         for feature in 0..3 {
             assert_eq!(set.is_nominal(feature), of_matrix.is_nominal(feature));
-            assert_eq!(binned.bins(feature), of_matrix.binned(100).unwrap().bins(feature));
-            let codes = |binned: &BinnedMatrix| binned.column(feature).to_vec();
-            assert_eq!(codes(&binned), codes(&of_matrix.binned(100).unwrap()));
+            let again = of_matrix.binned(100).unwrap();
+            assert_eq!(binned.spans().of(feature), again.spans().of(feature));
+            assert_eq!(binned.edges(feature), again.edges(feature));
+            assert_eq!(binned.column(feature), again.column(feature));
         }
     }
 }

@@ -8,10 +8,13 @@
 
 use std::ops::Range;
 
+use memmap2::MmapMut;
+use pulp::bytemuck;
 use rayon::prelude::*;
 
-use super::quantiles::{Sorting, ordered_bits, quantile_groups};
+use super::quantiles::{from_ordered_bits, ordered_bits, quantile_bins, sorted};
 use super::search::Codes;
+use super::spans::Spans;
 use super::turn::turn;
 use crate::training::error::Result;
 use crate::training::mapped::{Storage, StoredBytes};
@@ -20,14 +23,12 @@ use crate::training::rows::TrainingSet;
 /// The code of a missing value.
 pub const MISSING: u8 = 255;
 
-/// What the bins of one column span; all empty where every value is missing.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FeatureBins {
+/// The bins of one column; none where every value is missing.
+struct FeatureBins {
     /// Smallest and largest value of each bin.
-    pub min: Vec<f32>,
-    pub max: Vec<f32>,
+    spans: Vec<[f32; 2]>,
     /// Between each bin and the next.
-    pub edges: Vec<f32>,
+    edges: Vec<f32>,
 }
 
 /// A matrix in codes, column by column for large nodes, row by row for what is copied together for small ones.
@@ -36,7 +37,9 @@ pub struct BinnedMatrix {
     n_rows: usize,
     by_column: StoredBytes,
     by_row: StoredBytes,
-    features: Vec<FeatureBins>,
+    spans: Spans,
+    /// By feature, between each bin and the next.
+    edges: Vec<Vec<f32>>,
     n_bins: Vec<u8>,
     /// Per feature: whether a value is missing, whether its numbers are label codes.
     has_missing: Vec<bool>,
@@ -50,31 +53,38 @@ impl BinnedMatrix {
     pub fn of(set: &TrainingSet, bins: usize, storage: &Storage) -> Result<Self> {
         let (n_rows, n_features, at_once) = (set.n_rows(), set.n_features(), set.columns_at_once());
         let mut by_column = storage.zeroed(n_rows * n_features)?;
-        let bin_columns = |space: &mut Space, (block, codes): (usize, &mut [u8])| {
+        let bin_columns = |space: &mut Result<MmapMut>, (block, codes): (usize, &mut [u8])| {
+            let space = space.as_mut().map_err(|error| error.clone())?;
+            let (room, values) = space.split_at_mut(2 * n_rows * size_of::<u32>());
+            let (room, values) = (bytemuck::cast_slice_mut(room), &mut bytemuck::cast_slice_mut(values)[..codes.len()]);
             let first = block * at_once;
-            space.values.resize(codes.len(), 0.0);
-            set.fill_columns(first..first + codes.len() / n_rows, &mut space.values);
-            let columns = space.values.chunks_mut(n_rows).zip(codes.chunks_mut(n_rows));
+            set.fill_columns(first..first + codes.len() / n_rows, values);
+            let columns = values.chunks_mut(n_rows).zip(codes.chunks_mut(n_rows));
             let bin_column = |(values, codes): (&mut [f32], &mut [u8])| {
                 values.iter_mut().for_each(|x| *x = comparable(*x));
-                let bins = FeatureBins::of(values, bins.clamp(2, 255), &mut space.sorting);
+                let bins = FeatureBins::of(values, bins.clamp(2, 255), room);
                 bins.encode(values, codes);
                 (bins, codes.contains(&MISSING))
             };
-            columns.map(bin_column).collect::<Vec<(FeatureBins, bool)>>()
+            Ok(columns.map(bin_column).collect::<Vec<(FeatureBins, bool)>>())
         };
         let tasks = by_column.par_chunks_mut((n_rows * at_once).max(1)).enumerate();
-        let columns: Vec<Vec<(FeatureBins, bool)>> = tasks.map_init(Space::default, bin_columns).collect();
+        // Numbers of some columns, and one of them twice to be sorted, in memory that goes back before trees grow.
+        let space = || storage.passing_memory(n_rows * (at_once.min(n_features) + 2) * size_of::<f32>());
+        let columns: Vec<Vec<(FeatureBins, bool)>> = tasks.map_init(space, bin_columns).collect::<Result<_>>()?;
         let (mut features, mut has_missing): (Vec<FeatureBins>, Vec<bool>) = columns.into_iter().flatten().unzip();
         // Without rows there are no columns to walk.
-        features.resize_with(n_features, || FeatureBins::of(&[], 2, &mut Sorting::default()));
+        features.resize_with(n_features, || FeatureBins::of(&[], 2, &mut []));
         has_missing.resize(n_features, false);
         let mut by_row = storage.zeroed(n_rows * n_features)?;
         turn_all(&by_column, n_rows, n_features, &mut by_row);
-        let n_bins = features.iter().map(|bins| bins.n_bins() as u8).collect();
+        let n_bins = features.iter().map(|bins| bins.spans.len() as u8).collect();
+        let mut spans = Spans::default();
+        features.iter().for_each(|bins| spans.push(&bins.spans));
+        let edges = features.into_iter().map(|bins| bins.edges).collect();
         let nominal = (0..n_features).map(|feature| set.is_nominal(feature)).collect();
         let (storage, subtree_codes) = (storage.clone(), SUBTREE_CODES);
-        Ok(Self { n_rows, by_column, by_row, features, n_bins, has_missing, nominal, storage, subtree_codes })
+        Ok(Self { n_rows, by_column, by_row, spans, edges, n_bins, has_missing, nominal, storage, subtree_codes })
     }
 
     pub fn n_rows(&self) -> usize {
@@ -82,7 +92,7 @@ impl BinnedMatrix {
     }
 
     pub fn n_features(&self) -> usize {
-        self.features.len()
+        self.n_bins.len()
     }
 
     /// One code per row: a bin, or `MISSING`.
@@ -97,11 +107,32 @@ impl BinnedMatrix {
 
     /// One code per feature.
     pub fn row(&self, row: usize) -> &[u8] {
-        &self.by_row[row * self.features.len()..][..self.features.len()]
+        &self.by_row[row * self.n_bins.len()..][..self.n_bins.len()]
     }
 
-    pub fn bins(&self, feature: usize) -> &FeatureBins {
-        &self.features[feature]
+    /// Between each bin of a feature and the next.
+    pub fn edges(&self, feature: usize) -> &[f32] {
+        &self.edges[feature]
+    }
+
+    /// What the bins span.
+    pub fn spans(&self) -> &Spans {
+        &self.spans
+    }
+
+    /// The edge nearest to the middle of the gap between two occupied bins, by the number of its lower bin: where a
+    /// forest on raw values would cut.
+    pub fn edge_between(&self, feature: usize, lower: u8, upper: u8) -> u8 {
+        if lower + 1 == upper {
+            return lower;
+        }
+        let spans = self.spans.of(feature);
+        let middle = midpoint(spans[usize::from(lower)][1], spans[usize::from(upper)][0]);
+        let between = &self.edges[feature][usize::from(lower)..usize::from(upper)];
+        let above = between.partition_point(|&edge| edge < middle);
+        let nearer_below =
+            above == between.len() || (above > 0 && middle - between[above - 1] < between[above] - middle);
+        lower + (above - usize::from(nearer_below)) as u8
     }
 
     /// How many bins a feature has, without the one of missing values.
@@ -120,12 +151,12 @@ impl BinnedMatrix {
     /// Whether so many rows are better copied together, into the second cache of a core. Never most of the rows: they are
     /// as well read in place.
     pub fn copy_pays(&self, n_rows: usize) -> bool {
-        n_rows * self.features.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
+        n_rows * self.n_bins.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
     }
 
     /// Whether a node of so many draws grows as one subtree, its codes in memory.
     pub fn is_subtree(&self, n_draws: usize) -> bool {
-        n_draws * self.features.len() <= self.subtree_codes
+        n_draws * self.n_bins.len() <= self.subtree_codes
     }
 
     /// Where codes lie that do not lie in memory.
@@ -142,7 +173,7 @@ impl BinnedMatrix {
 
     /// How many rows are looked through at once for those of subtrees: of half the codes that a subtree may have.
     pub fn rows_at_once(&self) -> usize {
-        (self.subtree_codes / 2 / self.features.len().max(1)).max(1)
+        (self.subtree_codes / 2 / self.n_bins.len().max(1)).max(1)
     }
 
     /// Columns or rows are about to be read one after the other: a file may begin to bring them.
@@ -153,7 +184,7 @@ impl BinnedMatrix {
     }
 
     pub fn expect_rows(&self, rows: Range<usize>) {
-        self.by_row.expect(rows.start * self.features.len()..rows.end * self.features.len());
+        self.by_row.expect(rows.start * self.n_bins.len()..rows.end * self.n_bins.len());
     }
 
     /// Subtrees of so many codes, so that few rows have some.
@@ -168,13 +199,6 @@ impl BinnedMatrix {
 const NEARBY_BYTES: usize = 400 << 10;
 /// Codes of a subtree: 77,000 draws of 434 features. Part of what a forest is, for a subtree draws from a stream of its own.
 const SUBTREE_CODES: usize = 32 << 20;
-
-/// What a thread needs to bin columns.
-#[derive(Default)]
-struct Space {
-    values: Vec<f32>,
-    sorting: Sorting,
-}
 
 /// From columns to rows, in blocks that stay in the cache.
 fn turn_all(by_column: &StoredBytes, n_rows: usize, n_features: usize, by_row: &mut [u8]) {
@@ -204,21 +228,13 @@ fn comparable(x: f32) -> f32 {
 }
 
 impl FeatureBins {
-    fn of(values: &[f32], bins: usize, sorting: &mut Sorting) -> Self {
-        let distinct = sorting.distinct(values);
-        let groups = if distinct.len() <= bins { vec![1; distinct.len()] } else { quantile_groups(&distinct, bins) };
-        let (mut min, mut max, mut from) = (Vec::new(), Vec::new(), 0);
-        for length in groups {
-            min.push(distinct[from].0);
-            max.push(distinct[from + length - 1].0);
-            from += length;
-        }
-        let edges = max.iter().zip(min.iter().skip(1)).map(|(&lower, &upper)| midpoint(lower, upper)).collect();
-        Self { min, max, edges }
-    }
-
-    pub fn n_bins(&self) -> usize {
-        self.min.len()
+    fn of(values: &[f32], bins: usize, room: &mut [u32]) -> Self {
+        let ordered = sorted(values, room);
+        let value = |at: usize| from_ordered_bits(ordered[at]);
+        let bins = quantile_bins(ordered, bins).into_iter();
+        let spans: Vec<[f32; 2]> = bins.map(|bin| [value(bin.start), value(bin.end - 1)]).collect();
+        let edges = spans.windows(2).map(|pair| midpoint(pair[0][1], pair[1][0])).collect();
+        Self { spans, edges }
     }
 
     /// Writes the code of every value.
@@ -243,25 +259,6 @@ impl FeatureBins {
             }
             *code = if x.is_nan() { MISSING } else { bin as u8 };
         }
-    }
-
-    /// The edge nearest to the middle of the gap between two occupied bins, by the number of its lower bin: where a
-    /// forest on raw values would cut.
-    pub fn edge_between(&self, lower: u8, upper: u8) -> u8 {
-        let middle = midpoint(self.max[lower as usize], self.min[upper as usize]);
-        let between = &self.edges[lower as usize..upper as usize];
-        let above = between.partition_point(|&edge| edge < middle);
-        let nearer_below =
-            above == between.len() || (above > 0 && middle - between[above - 1] < between[above] - middle);
-        lower + (above - usize::from(nearer_below)) as u8
-    }
-
-    /// Of the bins `first..=last`, the last one whose values are all at or below `x`; none if `x` is below the top of the
-    /// first.
-    pub fn last_bin_within(&self, first: u8, last: u8, x: f64) -> Option<u8> {
-        let tops = &self.max[usize::from(first)..=usize::from(last)];
-        let n_within = tops.partition_point(|&max| f64::from(max) <= x);
-        n_within.checked_sub(1).map(|bin| first + bin as u8)
     }
 }
 
@@ -289,15 +286,15 @@ mod tests {
 
     /// Codes and frozen thresholds say the same about every value.
     fn assert_consistent(values: &[f32], binned: &BinnedMatrix) {
-        let bins = binned.bins(0);
-        assert!(bins.edges.iter().all(|edge| edge.is_finite()) && bins.edges.is_sorted_by(|a, b| a < b));
+        let (edges, spans) = (binned.edges(0), binned.spans().of(0));
+        assert!(edges.iter().all(|edge| edge.is_finite()) && edges.is_sorted_by(|a, b| a < b));
         for (&x, &code) in values.iter().zip(binned.column(0)) {
             assert_eq!(x.is_nan(), code == MISSING);
-            for (bin, &edge) in bins.edges.iter().enumerate() {
+            for (bin, &edge) in edges.iter().enumerate() {
                 assert_eq!(x <= edge, code as usize <= bin, "{x} at edge {edge}");
             }
             if x.is_finite() {
-                assert!(bins.min[code as usize] <= x && x <= bins.max[code as usize]);
+                assert!(spans[code as usize][0] <= x && x <= spans[code as usize][1]);
             }
         }
     }
@@ -305,14 +302,14 @@ mod tests {
     #[test]
     fn few_values_are_kept_and_many_are_cut_at_quantiles() {
         let few: Vec<f32> = (0..1000).map(|row| (row % 255) as f32).collect();
-        assert_eq!(binned(&few, 255).bins(0).n_bins(), 255);
+        assert_eq!(binned(&few, 255).n_bins(0), 255);
         assert_consistent(&few, &binned(&few, 255));
         let mut rng = Seed::new(1).rng();
         for bins in [2, 3, 16, 255] {
             let many: Vec<f32> = (0..20_000).map(|_| (unit(&mut rng) * 20.0).exp() as f32).collect();
             let binned = binned(&many, bins);
             assert_consistent(&many, &binned);
-            assert_eq!(binned.bins(0).n_bins(), bins);
+            assert_eq!(binned.n_bins(0), bins);
             let mut counts = vec![0; bins];
             binned.column(0).iter().for_each(|&code| counts[code as usize] += 1);
             let rank = |bin: usize| (std::f64::consts::FRAC_PI_2 * bin as f64 / bins as f64).sin().powi(2) * 20_000.0;
@@ -327,7 +324,7 @@ mod tests {
     fn all_bins_are_used_where_there_are_more_values() {
         for n in [256, 257, 300, 600, 5000] {
             let values: Vec<f32> = (0..n).map(|x| x as f32).collect();
-            assert_eq!(binned(&values, 255).bins(0).n_bins(), 255, "{n} values");
+            assert_eq!(binned(&values, 255).n_bins(0), 255, "{n} values");
             assert_consistent(&values, &binned(&values, 255));
         }
     }
@@ -337,8 +334,8 @@ mod tests {
         let mut values = vec![0.0; 9000];
         values.extend((0..1000).map(|x| 1.0 + x as f32));
         let binned = binned(&values, 101);
-        assert_eq!(binned.bins(0).n_bins(), 101);
-        assert_eq!((binned.bins(0).min[0], binned.bins(0).max[0]), (0.0, 0.0));
+        assert_eq!(binned.n_bins(0), 101);
+        assert_eq!(binned.spans().of(0)[0], [0.0, 0.0]);
     }
 
     #[test]
@@ -348,7 +345,7 @@ mod tests {
         assert_consistent(&odd, &binned(&odd, 255));
         assert_consistent(&odd, &binned(&odd, 2));
         let nothing = [f32::NAN; 3];
-        assert_eq!(binned(&nothing, 255).bins(0).n_bins(), 0);
+        assert_eq!(binned(&nothing, 255).n_bins(0), 0);
         assert_consistent(&nothing, &binned(&nothing, 255));
     }
 
@@ -357,12 +354,12 @@ mod tests {
         let mut rng = Seed::new(3).rng();
         let values: Vec<f32> = (0..60).map(|_| below(&mut rng, 1000) as f32).collect();
         let binned = binned(&values, 255);
-        let bins = binned.bins(0);
-        for lower in 0..bins.n_bins() - 1 {
-            for upper in lower + 1..bins.n_bins() {
-                let middle = (bins.max[lower] + bins.min[upper]) / 2.0;
-                let distance = |bin: usize| (bins.edges[bin] - middle).abs();
-                let found = bins.edge_between(lower as u8, upper as u8) as usize;
+        let spans = binned.spans().of(0);
+        for lower in 0..spans.len() - 1 {
+            for upper in lower + 1..spans.len() {
+                let middle = (spans[lower][1] + spans[upper][0]) / 2.0;
+                let distance = |bin: usize| (binned.edges(0)[bin] - middle).abs();
+                let found = binned.edge_between(0, lower as u8, upper as u8) as usize;
                 assert!((lower..upper).contains(&found));
                 assert!((lower..upper).all(|bin| distance(found) <= distance(bin)));
             }

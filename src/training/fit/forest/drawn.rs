@@ -43,6 +43,12 @@ impl DrawnCuts {
         (self.low[lane], self.high[lane])
     }
 
+    /// Draws of each class that lack a value, where the node has so many.
+    pub fn missing<S: Sample>(&self, classes: [&[S]; 2], is_unit: bool, total: [u32; 2]) -> [[u32; LANES]; 2] {
+        let present = self.count(classes, is_unit, [MISSING - 1; LANES]);
+        [0, 1].map(|class| present[class].map(|present| total[class] - present))
+    }
+
     /// Draws of each class whose code is at most each column's limit.
     pub fn count<S: Sample>(&self, classes: [&[S]; 2], is_unit: bool, limits: [u8; LANES]) -> [[u32; LANES]; 2] {
         let codes = &self.codes[..self.n[0] + self.n[1]];

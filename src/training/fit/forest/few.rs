@@ -11,7 +11,7 @@ pub use super::sixteen::LANES;
 use super::sixteen::Vectors;
 
 /// Rows up to which pairs cost less than histograms.
-pub const MOST_ROWS: usize = 40;
+pub const MOST_ROWS: usize = 20;
 /// Draws that a byte can count.
 pub const MOST_DRAWS: usize = 255;
 

@@ -28,7 +28,7 @@ impl<'a> Freezing<'a> {
             match *node {
                 GrownNode::Split { feature, cut, missing_left } => {
                     let feature = feature as usize;
-                    let edges = &self.binned.bins(feature).edges;
+                    let edges = self.binned.edges(feature);
                     match cut {
                         GrownCut::AtMost(last) if last == MISSING - 1 => {
                             builder.split(feature, f32::INFINITY, missing_left)?;

@@ -6,8 +6,11 @@
 //! roundings of 2^-24 are all that may be wrong with it. [`Gauge::SURE`] leaves room for four times as much, and the slack
 //! for what f64 rounds in the cost that decides.
 
+use pulp::{Arch, NullaryFnOnce};
+
 use super::criterion::impurity;
 use super::samples::{Counts, Sum};
+use super::sixteen::LANES;
 use crate::training::config::Criterion;
 
 /// A node's totals, by which its cuts gain.
@@ -22,8 +25,8 @@ pub struct Gauge {
 }
 
 impl Gauge {
-    /// A node of more draws has gains that f32 cannot tell.
-    pub const MOST_DRAWS: usize = 65_535;
+    /// A node of more draws has gains that f32 cannot tell, or draws of a class that 16 bits cannot.
+    pub const MOST_DRAWS: usize = 32_767;
     /// Below the share of the highest gain, no cut can be the best.
     const SURE: f64 = 1.0 - 1.0 / (1 << 20) as f64;
     /// Of no cut at all.
@@ -48,6 +51,11 @@ impl Gauge {
         if divisor > 0.0 { dividend / divisor } else { Self::NONE }
     }
 
+    /// The same in several columns, with what is missing on the better side.
+    pub fn gains(&self, lefts: [[u32; LANES]; 2], missing: [[u32; LANES]; 2]) -> [f32; LANES] {
+        Arch::new().dispatch(Gains { gauge: self, lefts, missing })
+    }
+
     /// The same as dividend and divisor, which is 0 if a side is empty.
     #[inline(always)]
     pub fn quotient(&self, left: [i32; 2]) -> (f32, f32) {
@@ -56,29 +64,10 @@ impl Gauge {
         (apart * apart, self.divisor(left.map(|count| count as f32)))
     }
 
-    /// The same where [`Self::is_exact_in_f32`]: whole numbers take longer to multiply.
-    #[inline(always)]
-    pub fn quotient_f32(&self, left: [i32; 2]) -> (f32, f32) {
-        let (left, totals) = (left.map(|count| count as f32), self.totals.map(|count| count as f32));
-        let apart = left[1] * totals[0] - left[0] * totals[1];
-        (apart * apart, self.divisor(left))
-    }
-
     #[inline(always)]
     fn divisor(&self, left: [f32; 2]) -> f32 {
         let weight = |side: [f32; 2]| side[0] * self.weights[0] + side[1] * self.weights[1];
         weight(left) * weight([self.totals[0] as f32 - left[0], self.totals[1] as f32 - left[1]])
-    }
-
-    /// The node's draws as a cell holds them.
-    #[inline(always)]
-    pub fn packed(&self) -> u32 {
-        self.totals[0] as u32 | (self.totals[1] as u32) << 16
-    }
-
-    /// Whether products of a class's draws and the other's have no more bits than an f32.
-    pub fn is_exact_in_f32(&self) -> bool {
-        i64::from(self.totals[0]) * i64::from(self.totals[1]) < 1 << 24
     }
 
     /// A gain below this cannot belong to a cut that costs less than `cost`.
@@ -89,5 +78,32 @@ impl Gauge {
     /// A gain below this cannot belong to the cheapest of cuts whose highest gain is `highest`.
     pub fn floor(&self, highest: f32) -> f32 {
         (f64::from(highest) * Self::SURE - self.slack) as f32
+    }
+}
+
+struct Gains<'a> {
+    gauge: &'a Gauge,
+    lefts: [[u32; LANES]; 2],
+    missing: [[u32; LANES]; 2],
+}
+
+impl NullaryFnOnce for Gains<'_> {
+    type Output = [f32; LANES];
+
+    #[inline(always)]
+    fn call(self) -> [f32; LANES] {
+        let Self { gauge, lefts, missing } = self;
+        let mut gains = [0.0; LANES];
+        for lane in 0..LANES {
+            gains[lane] = gauge.gain([lefts[0][lane] as i32, lefts[1][lane] as i32]);
+        }
+        if missing != [[0; LANES]; 2] {
+            for lane in 0..LANES {
+                let with = |class: usize| (lefts[class][lane] + missing[class][lane]) as i32;
+                let other = gauge.gain([with(0), with(1)]);
+                gains[lane] = if other > gains[lane] { other } else { gains[lane] };
+            }
+        }
+        gains
     }
 }

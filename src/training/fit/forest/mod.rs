@@ -9,6 +9,7 @@
 //! Trees grow in parallel, each from its own seed, so the thread count cannot change a byte.
 
 pub mod bins;
+mod ahead;
 mod best_first;
 mod criterion;
 mod cuts;
@@ -22,10 +23,12 @@ mod histogram;
 mod nearby;
 mod out_of_bag;
 mod parts;
+mod peaks;
 mod quantiles;
 mod samples;
 mod search;
 mod sixteen;
+mod spans;
 mod split;
 mod subtrees;
 mod tally;

@@ -1,5 +1,6 @@
 //! A node's rows copied together, row by row, so that a subtree grows within the cache.
 
+use super::ahead::{AHEAD, expect};
 use super::bins::BinnedMatrix;
 use super::samples::{Ranges, Sample, Samples};
 use super::search::Codes;
@@ -51,7 +52,10 @@ impl<S: Sample> NearbyRows<S> {
         self.samples.take_over(samples, ranges);
         self.codes.clear();
         for samples in (0..2).map(|class| samples.of_class(class, ranges)) {
-            for sample in samples {
+            for (at, sample) in samples.iter().enumerate() {
+                if let Some(later) = samples.get(at + AHEAD) {
+                    expect(from.at(later.row()));
+                }
                 self.codes.extend_from_slice(from.at(sample.row()));
             }
         }

@@ -136,7 +136,7 @@ impl<R: Read> Trees<'_, R> {
         let exists = |feature: u32, cut: GrownCut| match cut {
             _ if feature as usize >= n_features => false,
             GrownCut::AtMost(last) if last == MISSING - 1 => true,
-            GrownCut::AtMost(last) => usize::from(last) < self.binned.bins(feature as usize).edges.len(),
+            GrownCut::AtMost(last) => usize::from(last) < self.binned.edges(feature as usize).len(),
             GrownCut::Among(subset) => (subset as usize) < tree.subsets.len(),
         };
         let (mut open, last) = (1usize, tree.nodes.len().saturating_sub(1));

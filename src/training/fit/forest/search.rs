@@ -17,9 +17,10 @@ use super::dense::Planes;
 use super::drawn::DrawnCuts;
 use super::few::{FewRows, LANES};
 use super::histogram::Histogram;
+use super::peaks::Peaks;
 use super::samples::{Counts, Sample, Sum};
 use super::split::{Cut, Judge, Split, Verdict};
-use super::tally::{Cells, Sums};
+use super::tally::Cells;
 use crate::training::config::{CategoricalSplits, Criterion, ForestConfig};
 use drawn::{AT_ONCE, gather_columns};
 
@@ -130,9 +131,9 @@ pub struct Search<T> {
     histogram: Histogram<T>,
     cuts: Cuts<T>,
     few: FewRows,
-    small: Vec<Cells<u32>>,
-    large: Vec<Cells<Counts>>,
-    sums: Sums,
+    small: Box<Cells<u32>>,
+    large: Box<Cells<Counts>>,
+    peaks: Peaks,
     drawn: DrawnCuts,
     /// Codes of a node's samples, by class, column by column.
     gathered: [[Vec<u8>; 2]; AT_ONCE],
@@ -144,9 +145,9 @@ impl<T: Sum> Search<T> {
             histogram: Histogram { bins: [T::default(); 256], seen: [0; 256] },
             cuts: Cuts::new(),
             few: FewRows::new(),
-            small: vec![[0; 256]; LANES],
-            large: vec![[Counts::default(); 256]; LANES],
-            sums: Sums::new(),
+            small: Box::new([[0; LANES]; 256]),
+            large: Box::new([[Counts::default(); LANES]; 256]),
+            peaks: Peaks::default(),
             drawn: DrawnCuts::default(),
             gathered: Default::default(),
         }
@@ -257,7 +258,7 @@ impl<T: Sum> Found<T> {
         let between = |lower: u8, upper: u8| match upper {
             // No value above: all go left and the missing ones right.
             MISSING => Cut::AtMost(MISSING - 1),
-            _ => Cut::AtMost(rules.binned.bins(feature).edge_between(lower, upper)),
+            _ => Cut::AtMost(rules.binned.edge_between(feature, lower, upper)),
         };
         let cut = match cut {
             FoundCut::Known(cut) => cut,

@@ -5,6 +5,23 @@
 /// Bytes side by side.
 pub const LANES: usize = 16;
 
+/// Calls what is compiled for each number of columns with the one there is: from 1 to [`LANES`].
+macro_rules! with_number_of_columns {
+    ($n:expr, $N:ident => $call:expr) => {
+        with_number_of_columns!(@ $n, $N, $call, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
+    };
+    (@ $n:expr, $N:ident, $call:expr, $($number:literal)*) => {
+        match $n {
+            $($number => {
+                const $N: usize = $number;
+                $call
+            })*
+            _ => {}
+        }
+    };
+}
+pub(super) use with_number_of_columns;
+
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
     use std::arch::x86_64::__m128i;
@@ -89,26 +106,6 @@ mod x86_64 {
             let found = self.0._mm_and_si128(self.0._mm_unpacklo_epi64(low, high), each);
             self.0._mm_cmpeq_epi8(found, each)
         }
-
-        /// `before` and the sums of four numbers up to each.
-        #[inline(always)]
-        pub fn running_sums(self, numbers: [u32; 4], before: Sixteen) -> Sixteen {
-            let ones: Sixteen = pulp::cast(numbers);
-            let twos = self.0._mm_add_epi32(ones, self.0._mm_slli_si128::<4>(ones));
-            let fours = self.0._mm_add_epi32(twos, self.0._mm_slli_si128::<8>(twos));
-            self.0._mm_add_epi32(fours, before)
-        }
-
-        #[inline(always)]
-        pub fn numbers(self, numbers: Sixteen) -> [u32; 4] {
-            pulp::cast(numbers)
-        }
-
-        /// The last number, four times.
-        #[inline(always)]
-        pub fn last(self, numbers: Sixteen) -> Sixteen {
-            self.0._mm_shuffle_epi32::<0xff>(numbers)
-        }
     }
 }
 
@@ -188,29 +185,6 @@ mod plain {
         pub fn spread(self, bits: u16) -> Sixteen {
             std::array::from_fn(|lane| if bits >> lane & 1 == 1 { 255 } else { 0 })
         }
-
-        /// `before` and the sums of four numbers up to each.
-        #[inline(always)]
-        pub fn running_sums(self, numbers: [u32; 4], before: Sixteen) -> Sixteen {
-            let mut sum = 0u32;
-            let before = self.numbers(before);
-            let each: [u32; 4] = std::array::from_fn(|at| {
-                sum = sum.wrapping_add(numbers[at]);
-                sum.wrapping_add(before[at])
-            });
-            std::array::from_fn(|at| each[at / 4].to_le_bytes()[at % 4])
-        }
-
-        #[inline(always)]
-        pub fn numbers(self, numbers: Sixteen) -> [u32; 4] {
-            std::array::from_fn(|at| u32::from_le_bytes(std::array::from_fn(|byte| numbers[at * 4 + byte])))
-        }
-
-        /// The last number, four times.
-        #[inline(always)]
-        pub fn last(self, numbers: Sixteen) -> Sixteen {
-            std::array::from_fn(|at| numbers[12 + at % 4])
-        }
     }
 }
 
@@ -235,8 +209,6 @@ mod tests {
                 (fast.and(x, y), slow.and(a, b)),
                 (fast.at_most(x, y), slow.at_most(a, b)),
                 (fast.all(a[1]), slow.all(a[1])),
-                (fast.running_sums(slow.numbers(a), y), slow.running_sums(slow.numbers(a), b)),
-                (fast.last(x), slow.last(a)),
                 (fast.or_not(x, y), slow.or_not(a, b)),
                 (fast.spread(shift as u16 * 331), slow.spread(shift as u16 * 331)),
             ];

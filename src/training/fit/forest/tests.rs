@@ -42,7 +42,7 @@ fn plain<T: Sum>(binned: &BinnedMatrix, class_weights: [f64; 2], tree: GrownTree
     let node = |node: &GrownNode<T>| match *node {
         GrownNode::Leaf(sum) => Node::Leaf { value: leaf_value(sum, class_weights) },
         GrownNode::Split { feature, cut: GrownCut::AtMost(last), missing_left } => {
-            let edges = &binned.bins(feature as usize).edges;
+            let edges = binned.edges(feature as usize);
             Node::Split { feature, threshold: edges.get(last as usize).copied().unwrap_or(f32::INFINITY), missing_left }
         }
         GrownNode::Split { .. } => panic!("a subset"),

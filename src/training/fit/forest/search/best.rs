@@ -3,11 +3,14 @@
 
 use super::drawn::gather_rows;
 use super::{Found, FoundCut, Node, Rules, Search, keep};
+use crate::training::fit::forest::bins::MISSING;
 use crate::training::fit::forest::few;
 use crate::training::fit::forest::gain::Gauge;
+use crate::training::fit::forest::histogram::Histogram;
+use crate::training::fit::forest::peaks::{Columns, NEAR};
 use crate::training::fit::forest::samples::{Counts, Sample, Sum};
 use crate::training::fit::forest::split::{Judge, Verdict};
-use crate::training::fit::forest::tally::{self, Taken};
+use crate::training::fit::forest::tally;
 
 impl<T: Sum> Search<T> {
     /// The best cuts of columns whose sums are counts, by Gini.
@@ -27,23 +30,31 @@ impl<T: Sum> Search<T> {
             return self.best_of_many(rules, features, node, best);
         }
         let gauge = Gauge::new(total, rules.class_weights);
+        let cells = &mut *self.small;
+        tally::fill(cells, node.codes, features, node.classes);
+        let most_bins = features.iter().map(|&feature| rules.binned.n_bins(feature as usize)).max().unwrap_or(0);
+        let columns = Columns { cells, n: features.len(), n_bins: most_bins, gauge: &gauge };
+        let highest = self.peaks.find(columns);
+        // No cut of a column whose peak lies below that of another can be the best, however near both were found.
+        let least = gauge.floor(highest.into_iter().fold(Gauge::NONE, f32::max) * NEAR);
         let mut constant = 0;
-        tally::fill(&mut self.small[..features.len()], node.codes, features, node.classes);
-        for (at, &feature) in features.iter().enumerate() {
-            let feature = feature as usize;
-            let needed = best.as_ref().map_or(0.0, |best| gauge.needed(best.verdict.cost).max(0.0));
-            let highest = match self.sums.take(&mut self.small[at], rules.binned.n_bins(feature), &gauge, needed) {
-                Taken::Constant => {
-                    constant |= 1 << at;
-                    continue;
-                }
-                Taken::Lower => continue,
-                Taken::Highest(highest) => highest,
-            };
-            let judge = rules.judge(total, self.sums.missing);
-            let sums = &self.sums;
-            keep_gain(best, feature, &gauge, &judge, highest, |floor| sums.cuts(floor), |code| sums.next_above(code));
+        for (lane, &feature) in features.iter().enumerate() {
+            if highest[lane] == Gauge::NONE {
+                constant |= 1 << lane;
+                continue;
+            }
+            let needed = best.as_ref().map_or(least, |best| gauge.needed(best.verdict.cost).max(least));
+            if highest[lane] < needed * NEAR {
+                continue;
+            }
+            let judge = rules.judge(total, columns.missing(lane));
+            keep_cheapest(best, feature as usize, &judge, self.peaks.reach(columns, lane, needed), |code| {
+                columns.next_above(lane, code)
+            });
         }
+        // In pieces: at once they are many enough for an instruction that takes twice as long.
+        cells[..most_bins].chunks_mut(16).for_each(|cells| cells.fill(Default::default()));
+        cells[usize::from(MISSING)] = Default::default();
         constant
     }
 
@@ -85,14 +96,12 @@ impl<T: Sum> Search<T> {
         node: &Node<S>,
         best: &mut Option<Found<T>>,
     ) -> u32 {
-        tally::fill(&mut self.large[..features.len()], node.codes, features, node.classes);
+        tally::fill(&mut self.large, node.codes, features, node.classes);
         let mut constant = 0;
         for (at, &feature) in features.iter().enumerate() {
-            let cells = &mut self.large[at];
-            for ((bin, seen), cell) in
-                self.histogram.bins.iter_mut().zip(&mut self.histogram.seen).zip(cells.iter_mut())
-            {
-                *bin = T::of_counts(std::mem::take(cell).counts());
+            let Histogram { bins, seen } = &mut self.histogram;
+            for ((bin, seen), cells) in bins.iter_mut().zip(seen).zip(self.large.iter_mut()) {
+                *bin = T::of_counts(std::mem::take(&mut cells[at]).counts());
                 *seen = u8::from(!bin.is_empty());
             }
             let candidate = self.judge_filled(rules, feature as usize, node);
@@ -116,11 +125,22 @@ fn keep_gain<T: Sum, C: Iterator<Item = (u8, Counts)>>(
     if highest == Gauge::NONE {
         return 1;
     }
-    if best.as_ref().is_some_and(|best| highest < gauge.needed(best.verdict.cost)) {
-        return 0;
+    if best.as_ref().is_none_or(|best| highest >= gauge.needed(best.verdict.cost)) {
+        keep_cheapest(best, feature, judge, cuts(gauge.floor(highest)), next_above);
     }
+    0
+}
+
+/// Judges cuts, ascending or not, and takes the cheapest over if it costs less than the best so far.
+fn keep_cheapest<T: Sum>(
+    best: &mut Option<Found<T>>,
+    feature: usize,
+    judge: &Judge<Counts>,
+    cuts: impl Iterator<Item = (u8, Counts)>,
+    next_above: impl Fn(u8) -> u8,
+) {
     let mut found: Option<(u8, Verdict<Counts>)> = None;
-    for (code, left) in cuts(gauge.floor(highest)) {
+    for (code, left) in cuts {
         if let Some(verdict) = judge.cut(left)
             && found.as_ref().is_none_or(|(lowest, found)| (verdict.cost, code) < (found.cost, *lowest))
         {
@@ -133,5 +153,4 @@ fn keep_gain<T: Sum, C: Iterator<Item = (u8, Counts)>>(
         let verdict = Verdict { cost, missing_left, left: T::of_counts(left.counts()) };
         *best = Some(Found { feature, cut: FoundCut::Between(code, next_above(code)), verdict });
     }
-    0
 }
