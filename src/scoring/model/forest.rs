@@ -34,6 +34,8 @@ const MAX_COUNT: u32 = (1 << 28) - 1;
 
 /// Descents side by side: the processor overlaps their waits for memory. Six and ten were slower.
 const LANES: usize = 8;
+/// Trees whose leaves' values are kept until they are summed in order.
+const TREES: usize = 128;
 /// Rows scored together on their values.
 const BLOCK_ROWS: usize = 256;
 
@@ -210,6 +212,33 @@ impl Forest {
         }
     }
 
+    /// The values of the leaves that one row reaches from some roots. A tree whose leaf is reached makes room for the next one,
+    /// for leaves lie at very different depths: a third less time than waiting for the deepest of eight, for 100 trees of
+    /// 6,400 nodes; a fifth of 20,000.
+    fn leaf_values_of(&self, row: &[f32], roots: &[u32], values: &mut [f64; TREES]) {
+        let mut tree: [usize; LANES] = std::array::from_fn(|lane| lane.min(roots.len() - 1));
+        let mut at = tree.map(|tree| roots[tree]);
+        let mut next = LANES;
+        'all: while next < roots.len() {
+            for lane in 0..LANES {
+                let node = self.nodes[at[lane] as usize];
+                if !node.is_leaf() {
+                    at[lane] = self.next(at[lane], row);
+                    continue;
+                }
+                if next == roots.len() {
+                    break 'all;
+                }
+                values[tree[lane]] = f64::from(self.leaf_value(node));
+                (tree[lane], at[lane]) = (next, roots[next]);
+                next += 1;
+            }
+        }
+        for (tree, value) in tree.into_iter().zip(self.leaf_values(at, &[row; LANES])) {
+            values[tree] = value;
+        }
+    }
+
     /// Which features any tree splits on.
     pub fn used_features(&self) -> Vec<bool> {
         let mut used = vec![false; self.n_features];
@@ -291,9 +320,9 @@ impl Classifier for Forest {
 
     fn score_row(&self, row: &[f32]) -> f32 {
         let mut sum = 0.0;
-        for roots in self.roots.chunks(LANES) {
-            let lanes = std::array::from_fn(|lane| roots[lane.min(roots.len() - 1)]);
-            let values = self.leaf_values(lanes, &[row; LANES]);
+        let mut values = [0.0; TREES];
+        for roots in self.roots.chunks(TREES) {
+            self.leaf_values_of(row, roots, &mut values);
             values[..roots.len()].iter().for_each(|value| sum += value);
         }
         self.mean(sum)

@@ -111,8 +111,9 @@ fn an_infinite_threshold_sends_only_missing_values_right() {
 fn a_batch_gives_the_bits_of_its_rows() {
     let mut draws = Draws(1);
     for sort in SORTS {
-        for n_rows in [0, 1, 7, 8, 9, 255, 256, 257, 600, 4099] {
-            let forest = random_forest(&mut draws, 5, 13, sort);
+        let n_trees = [13, 1, 7, 8, 9, 16, 127, 128, 129, 300];
+        for (n_rows, n_trees) in [0, 1, 7, 8, 9, 255, 256, 257, 600, 4099].into_iter().zip(n_trees) {
+            let forest = random_forest(&mut draws, 5, n_trees, sort);
             let matrix = random_matrix(&mut draws, n_rows, 5);
             let single: Vec<u32> = matrix.rows().map(|row| forest.score_row(row).to_bits()).collect();
             assert_eq!(forest.score(&matrix).into_iter().map(f32::to_bits).collect::<Vec<_>>(), single);
