@@ -148,8 +148,8 @@ impl BinnedMatrix {
         self.nominal[feature]
     }
 
-    /// Whether so many rows are better copied together, into the second cache of a core. Never most of the rows: they are
-    /// as well read in place.
+    /// Whether so many rows are better copied together, so that what a subtree reads lies near. Never most of the rows: they
+    /// are as well read in place.
     pub fn copy_pays(&self, n_rows: usize) -> bool {
         n_rows * self.n_bins.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
     }
@@ -196,7 +196,7 @@ impl BinnedMatrix {
 }
 
 /// Bytes of codes that are copied together where subtrees are small.
-const NEARBY_BYTES: usize = 400 << 10;
+const NEARBY_BYTES: usize = 800 << 10;
 /// Codes of a subtree: 77,000 draws of 434 features. Part of what a forest is, for a subtree draws from a stream of its own.
 const SUBTREE_CODES: usize = 32 << 20;
 
