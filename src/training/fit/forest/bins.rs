@@ -151,7 +151,7 @@ impl BinnedMatrix {
     /// Whether so many rows are better copied together, so that what a subtree reads lies near. Never most of the rows: they
     /// are as well read in place.
     pub fn copy_pays(&self, n_rows: usize) -> bool {
-        n_rows * self.n_bins.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
+        n_rows <= NEARBY_ROWS && n_rows * self.n_bins.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
     }
 
     /// Whether a node of so many draws grows as one subtree, its codes in memory.
@@ -197,6 +197,8 @@ impl BinnedMatrix {
 
 /// Bytes of codes that are copied together where subtrees are small.
 const NEARBY_BYTES: usize = 800 << 10;
+/// Rows of few columns fit by the ten thousand, but are as well read column by column then.
+const NEARBY_ROWS: usize = 8192;
 /// Codes of a subtree: 77,000 draws of 434 features. Part of what a forest is, for a subtree draws from a stream of its own.
 const SUBTREE_CODES: usize = 32 << 20;
 

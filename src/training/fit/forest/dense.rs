@@ -16,7 +16,7 @@ use super::sixteen::{LANES, Vectors};
 /// Rows of a word.
 const WORD: usize = 64;
 /// A node of at least one row in so many is worth a walk over all of them.
-pub const SPARSE: usize = 24;
+pub const SPARSE: usize = 8;
 
 /// A bit per row.
 pub type Bits = Vec<u64>;
