@@ -6,7 +6,7 @@
 /// How many rows ahead.
 pub const AHEAD: usize = 6;
 
-/// Some of these bytes are about to be read. A hint: what is out of bounds is none.
+/// These bytes are about to be read: a hint, which changes no result.
 #[inline(always)]
 #[allow(unsafe_code)]
 pub fn expect(bytes: &[u8]) {

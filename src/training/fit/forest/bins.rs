@@ -107,7 +107,7 @@ impl BinnedMatrix {
 
     /// One code per feature.
     pub fn row(&self, row: usize) -> &[u8] {
-        &self.by_row[row * self.n_bins.len()..][..self.n_bins.len()]
+        &self.by_row[row * self.n_features()..][..self.n_features()]
     }
 
     /// Between each bin of a feature and the next.
@@ -151,12 +151,12 @@ impl BinnedMatrix {
     /// Whether so many rows are better copied together, so that what a subtree reads lies near. Never most of the rows: they
     /// are as well read in place.
     pub fn copy_pays(&self, n_rows: usize) -> bool {
-        n_rows <= NEARBY_ROWS && n_rows * self.n_bins.len() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
+        n_rows <= NEARBY_ROWS && n_rows * self.n_features() <= NEARBY_BYTES && n_rows * 4 <= self.n_rows
     }
 
     /// Whether a node of so many draws grows as one subtree, its codes in memory.
     pub fn is_subtree(&self, n_draws: usize) -> bool {
-        n_draws * self.n_bins.len() <= self.subtree_codes
+        n_draws * self.n_features() <= self.subtree_codes
     }
 
     /// Where codes lie that do not lie in memory.
@@ -173,7 +173,7 @@ impl BinnedMatrix {
 
     /// How many rows are looked through at once for those of subtrees: of half the codes that a subtree may have.
     pub fn rows_at_once(&self) -> usize {
-        (self.subtree_codes / 2 / self.n_bins.len().max(1)).max(1)
+        (self.subtree_codes / 2 / self.n_features().max(1)).max(1)
     }
 
     /// Columns or rows are about to be read one after the other: a file may begin to bring them.
@@ -184,7 +184,7 @@ impl BinnedMatrix {
     }
 
     pub fn expect_rows(&self, rows: Range<usize>) {
-        self.by_row.expect(rows.start * self.n_bins.len()..rows.end * self.n_bins.len());
+        self.by_row.expect(rows.start * self.n_features()..rows.end * self.n_features());
     }
 
     /// Subtrees of so many codes, so that few rows have some.

@@ -72,6 +72,11 @@ impl Rules<'_> {
         Judge { criterion: config.criterion, class_weights: self.class_weights, min_samples_leaf, total, missing }
     }
 
+    /// Whether a cut that gains more (by [`super::gain`]) costs less: by Gini, where no cut is refused for its sides.
+    fn gains_decide(&self) -> bool {
+        self.config.criterion == Criterion::Gini && self.config.min_samples_leaf <= 1
+    }
+
     pub fn cuts_subsets(&self, feature: usize) -> bool {
         self.config.categorical_splits == CategoricalSplits::Subset && self.binned.is_nominal(feature)
     }
@@ -163,12 +168,9 @@ impl<T: Sum> Search<T> {
         rng: &mut ChaCha8Rng,
         best: &mut Option<Found<T>>,
     ) -> u32 {
-        let config = rules.config;
         let plain = S::COUNTED && !features.iter().any(|&feature| rules.cuts_subsets(feature as usize));
         match rules.kind {
-            SplitKind::Best if plain && config.criterion == Criterion::Gini && config.min_samples_leaf <= 1 => {
-                self.look_for_best(rules, features, node, best)
-            }
+            SplitKind::Best if plain && rules.gains_decide() => self.look_for_best(rules, features, node, best),
             SplitKind::Random if plain && node.codes.width.is_some() => {
                 self.look_for_drawn(rules, features, node, rng, best)
             }

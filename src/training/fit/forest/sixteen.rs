@@ -16,7 +16,7 @@ macro_rules! with_number_of_columns {
                 const $N: usize = $number;
                 $call
             })*
-            _ => {}
+            n => unreachable!("{n} columns at once: from 1 to {LANES}"),
         }
     };
 }

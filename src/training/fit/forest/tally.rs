@@ -66,7 +66,9 @@ impl<C: Cell, S: Sample> NullaryFnOnce for Fill<'_, C, S> {
         let Self { cells, codes, features, classes } = self;
         if let Some(width) = codes.width {
             for (class, samples) in classes.into_iter().enumerate() {
-                with_number_of_columns!(features.len(), N => fill_by_row::<N, C, S>(cells, codes.codes, width, features, samples, class));
+                with_number_of_columns!(features.len(), N => {
+                    fill_by_row::<N, C, S>(cells, codes.codes, width, features, samples, class)
+                });
             }
             return;
         }
@@ -124,7 +126,7 @@ fn fill_by_row<const N: usize, C: Cell, S: Sample>(
 ) {
     let Some(features) = features.first_chunk::<N>() else { return };
     let features = features.map(|feature| feature as usize);
-    assert!(N <= LANES && features.iter().all(|&feature| feature < width));
+    assert!(features.iter().all(|&feature| feature < width));
     for (at, sample) in samples.iter().enumerate() {
         if let Some(later) = samples.get(at + AHEAD) {
             expect(&codes[later.row() * width..][..width]);

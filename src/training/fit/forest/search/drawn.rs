@@ -5,7 +5,6 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::{Candidate, Codes, DenseNode, Found, FoundCut, Node, Rules, Search, keep};
-use crate::training::config::Criterion;
 use crate::training::fit::forest::bins::MISSING;
 use crate::training::fit::forest::dense;
 use crate::training::fit::forest::gain::Gauge;
@@ -133,10 +132,8 @@ impl<T: Sum> Search<T> {
         [lefts, missing]: [[[u32; LANES]; 2]; 2],
         best: &mut Option<Found<T>>,
     ) {
-        let config = rules.config;
-        let is_gauged = config.criterion == Criterion::Gini && config.min_samples_leaf <= 1;
         let gauge = Gauge::new(Counts::of_counts(total.counts()), rules.class_weights);
-        let gains = match is_gauged && total.n_samples() <= Gauge::MOST_DRAWS {
+        let gains = match rules.gains_decide() && total.n_samples() <= Gauge::MOST_DRAWS {
             true => gauge.gains(lefts, missing),
             false => [f32::MAX; LANES],
         };
