@@ -82,30 +82,6 @@ mod x86_64 {
         pub fn at_most(self, a: Sixteen, b: Sixteen) -> Sixteen {
             self.0._mm_cmpeq_epi8(self.min(a, b), a)
         }
-
-        /// `a`, and 255 where `held` is 0.
-        #[inline(always)]
-        pub fn or_not(self, a: Sixteen, held: Sixteen) -> Sixteen {
-            self.0._mm_or_si128(a, self.0._mm_xor_si128(held, self.all(255)))
-        }
-
-        /// A bit per byte: its highest.
-        #[inline(always)]
-        pub fn high_bits(self, a: Sixteen) -> u16 {
-            self.0._mm_movemask_epi8(a) as u16
-        }
-
-        /// 255 where the bit is set, else 0.
-        #[inline(always)]
-        pub fn spread(self, bits: u16) -> Sixteen {
-            let both = self.0._mm_cvtsi32_si128(i32::from(bits));
-            let twice = self.0._mm_unpacklo_epi8(both, both);
-            let low = self.0._mm_shufflelo_epi16::<0b00_00_00_00>(twice);
-            let high = self.0._mm_shufflelo_epi16::<0b01_01_01_01>(twice);
-            let each = self.of([1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128]);
-            let found = self.0._mm_and_si128(self.0._mm_unpacklo_epi64(low, high), each);
-            self.0._mm_cmpeq_epi8(found, each)
-        }
     }
 }
 
@@ -167,24 +143,6 @@ mod plain {
         pub fn at_most(self, a: Sixteen, b: Sixteen) -> Sixteen {
             std::array::from_fn(|lane| if a[lane] <= b[lane] { 255 } else { 0 })
         }
-
-        /// `a`, and 255 where `held` is 0.
-        #[inline(always)]
-        pub fn or_not(self, a: Sixteen, held: Sixteen) -> Sixteen {
-            std::array::from_fn(|lane| a[lane] | !held[lane])
-        }
-
-        /// A bit per byte: its highest.
-        #[inline(always)]
-        pub fn high_bits(self, a: Sixteen) -> u16 {
-            (0..LANES).fold(0, |bits, lane| bits | u16::from(a[lane] >> 7) << lane)
-        }
-
-        /// 255 where the bit is set, else 0.
-        #[inline(always)]
-        pub fn spread(self, bits: u16) -> Sixteen {
-            std::array::from_fn(|lane| if bits >> lane & 1 == 1 { 255 } else { 0 })
-        }
     }
 }
 
@@ -209,10 +167,7 @@ mod tests {
                 (fast.and(x, y), slow.and(a, b)),
                 (fast.at_most(x, y), slow.at_most(a, b)),
                 (fast.all(a[1]), slow.all(a[1])),
-                (fast.or_not(x, y), slow.or_not(a, b)),
-                (fast.spread(shift as u16 * 331), slow.spread(shift as u16 * 331)),
             ];
-            assert_eq!(fast.high_bits(x), slow.high_bits(a));
             for (found, expected) in pairs {
                 assert_eq!(fast.bytes(found), slow.bytes(slow.of(expected)));
             }
