@@ -1,7 +1,7 @@
 //! Codes that will be read soon: the processor is told, and brings them while others are worked on.
 //!
-//! A node's rows lie apart, and a processor does not guess where the next one is. Told six rows ahead, histograms of nodes
-//! whose rows lie in the second cache take a third less time, copies of rows from the third cache half.
+//! A node's rows lie apart, and a processor does not guess where the next one is. Told six rows ahead, histograms filled row by
+//! row from the second cache take a third less time, copies of rows from the third cache half.
 
 /// How many rows ahead.
 pub const AHEAD: usize = 6;

@@ -4,56 +4,51 @@
 use pulp::{Arch, NullaryFnOnce};
 
 use super::bins::MISSING;
+use super::gather::GatheredRows;
 use super::samples::Sample;
 use super::sixteen::{LANES, Vectors};
 
 /// Rows whose count a byte holds.
 const BYTE: usize = 255;
 
-/// Room for the codes of a node.
+/// What a node's codes span in each column.
 #[derive(Default)]
 pub struct DrawnCuts {
-    /// Rows by class, negatives first.
-    n: [usize; 2],
-    codes: Vec<[u8; LANES]>,
     low: [u8; LANES],
     high: [u8; LANES],
 }
 
 impl DrawnCuts {
-    /// Where the codes of so many negatives and positives go.
-    pub fn codes_mut(&mut self, n: [usize; 2]) -> &mut [[u8; LANES]] {
-        self.n = n;
-        let n_rows = n[0] + n[1];
-        if self.codes.len() < n_rows {
-            self.codes.resize(n_rows, [0; LANES]);
-        }
-        &mut self.codes[..n_rows]
-    }
-
     /// Finds the lowest and the highest codes.
-    pub fn span(&mut self) {
-        let n_rows = self.n[0] + self.n[1];
-        let (low, high) = Arch::new().dispatch(Span { codes: &self.codes[..n_rows] });
-        (self.low, self.high) = (low, high);
+    pub fn span(&mut self, rows: &GatheredRows) {
+        (self.low, self.high) = Arch::new().dispatch(Span { codes: rows.codes() });
     }
 
     /// The lowest code and one more than the highest, without missing values; (`MISSING`, 0) where there is nothing else.
     pub fn span_of(&self, lane: usize) -> (u8, u8) {
         (self.low[lane], self.high[lane])
     }
+}
 
-    /// Draws of each class that lack a value, where the node has so many.
-    pub fn missing<S: Sample>(&self, classes: [&[S]; 2], is_unit: bool, total: [u32; 2]) -> [[u32; LANES]; 2] {
-        let present = self.count(classes, is_unit, [MISSING - 1; LANES]);
-        [0, 1].map(|class| present[class].map(|present| total[class] - present))
-    }
+/// Draws of each class that lack a value, where the node has so many.
+pub fn missing<S: Sample>(
+    rows: &GatheredRows,
+    classes: [&[S]; 2],
+    is_unit: bool,
+    total: [u32; 2],
+) -> [[u32; LANES]; 2] {
+    let present = count(rows, classes, is_unit, [MISSING - 1; LANES]);
+    [0, 1].map(|class| present[class].map(|present| total[class] - present))
+}
 
-    /// Draws of each class whose code is at most each column's limit.
-    pub fn count<S: Sample>(&self, classes: [&[S]; 2], is_unit: bool, limits: [u8; LANES]) -> [[u32; LANES]; 2] {
-        let codes = &self.codes[..self.n[0] + self.n[1]];
-        Arch::new().dispatch(Count { codes, classes, is_unit, limits })
-    }
+/// Draws of each class whose code is at most each column's limit.
+pub fn count<S: Sample>(
+    rows: &GatheredRows,
+    classes: [&[S]; 2],
+    is_unit: bool,
+    limits: [u8; LANES],
+) -> [[u32; LANES]; 2] {
+    Arch::new().dispatch(Count { codes: rows.by_class(), classes, is_unit, limits })
 }
 
 struct Span<'a> {
@@ -78,7 +73,7 @@ impl NullaryFnOnce for Span<'_> {
 }
 
 struct Count<'a, S> {
-    codes: &'a [[u8; LANES]],
+    codes: [&'a [[u8; LANES]]; 2],
     classes: [&'a [S]; 2],
     /// Every sample was drawn once.
     is_unit: bool,
@@ -93,8 +88,7 @@ impl<S: Sample> NullaryFnOnce for Count<'_, S> {
         let Self { codes, classes, is_unit, limits } = self;
         let vectors = Vectors::new();
         let mut sums = [[0u32; LANES]; 2];
-        let (negatives, positives) = codes.split_at(classes[0].len().min(codes.len()));
-        for ((sums, codes), samples) in sums.iter_mut().zip([negatives, positives]).zip(classes) {
+        for ((sums, codes), samples) in sums.iter_mut().zip(codes).zip(classes) {
             if is_unit {
                 for codes in codes.chunks(BYTE) {
                     let (limits, mut counts) = (vectors.of(limits), vectors.all(0));

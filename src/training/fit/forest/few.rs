@@ -6,6 +6,7 @@ use pulp::{Arch, NullaryFnOnce};
 
 use super::bins::MISSING;
 use super::gain::Gauge;
+use super::gather::GatheredRows;
 use super::samples::{Counts, Sample, Sum};
 pub use super::sixteen::LANES;
 use super::sixteen::Vectors;
@@ -15,10 +16,9 @@ pub const MOST_ROWS: usize = 20;
 /// Draws that a byte can count.
 pub const MOST_DRAWS: usize = 255;
 
-/// Codes of some rows in up to sixteen columns, and what is known of each row as a cut.
+/// What is known of some rows as cuts of up to sixteen columns.
 pub struct FewRows {
     n: [usize; 2],
-    codes: [[u8; LANES]; MOST_ROWS],
     counts: [u8; MOST_ROWS],
     /// Draws of values at most the row's, by class.
     lefts: [[[u8; LANES]; 2]; MOST_ROWS],
@@ -32,7 +32,6 @@ impl FewRows {
     pub fn new() -> Self {
         Self {
             n: [0; 2],
-            codes: [[0; LANES]; MOST_ROWS],
             counts: [0; MOST_ROWS],
             lefts: [[[0; LANES]; 2]; MOST_ROWS],
             gains: [[0.0; LANES]; MOST_ROWS],
@@ -49,14 +48,9 @@ impl FewRows {
         }
     }
 
-    /// Where the codes of the columns go, row by row, negatives first.
-    pub fn codes_mut(&mut self) -> &mut [[u8; LANES]] {
-        &mut self.codes[..self.n[0] + self.n[1]]
-    }
-
     /// Compares all pairs; `with_missing`: some column may lack values.
-    pub fn compare(&mut self, gauge: &Gauge, with_missing: bool) {
-        Arch::new().dispatch(Compare { few: self, gauge: *gauge, with_missing });
+    pub fn compare(&mut self, rows: &GatheredRows, gauge: &Gauge, with_missing: bool) {
+        Arch::new().dispatch(Compare { few: self, rows: rows.codes(), gauge: *gauge, with_missing });
     }
 
     /// The highest gain in a column; [`Gauge::NONE`] if it is constant.
@@ -69,21 +63,16 @@ impl FewRows {
     }
 
     /// The cuts of a column that gain at least `floor`: the last code on the left, and what goes left.
-    pub fn cuts(&self, lane: usize, floor: f32) -> impl Iterator<Item = (u8, Counts)> {
-        let rows = self.gains[..self.n[0] + self.n[1]].iter().zip(&self.codes).zip(&self.lefts);
+    pub fn cuts(&self, rows: &GatheredRows, lane: usize, floor: f32) -> impl Iterator<Item = (u8, Counts)> {
+        let rows = self.gains.iter().zip(rows.codes()).zip(&self.lefts);
         rows.filter(move |((gains, _), _)| gains[lane] >= floor)
             .map(move |((_, codes), lefts)| (codes[lane], Counts::of_counts(lefts.map(|left| u32::from(left[lane])))))
-    }
-
-    /// The lowest code above one; `MISSING` if there is none.
-    pub fn next_above(&self, lane: usize, code: u8) -> u8 {
-        let rows = self.codes[..self.n[0] + self.n[1]].iter();
-        rows.map(|codes| codes[lane]).filter(|&other| other > code).min().unwrap_or(MISSING)
     }
 }
 
 struct Compare<'a> {
     few: &'a mut FewRows,
+    rows: &'a [[u8; LANES]],
     gauge: Gauge,
     with_missing: bool,
 }
@@ -93,10 +82,9 @@ impl NullaryFnOnce for Compare<'_> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { few, gauge, with_missing } = self;
+        let Self { few, rows, gauge, with_missing } = self;
         let vectors = Vectors::new();
-        let FewRows { n, codes, counts, lefts, gains, highest, missing } = few;
-        let rows = &codes[..n[0] + n[1]];
+        let FewRows { n, counts, lefts, gains, highest, missing } = few;
         let classes = [(&rows[..n[0]], &counts[..n[0]]), (&rows[n[0]..], &counts[n[0]..])];
         *missing = [[0; LANES]; 2];
         if with_missing {

@@ -175,7 +175,15 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
             };
             let grown = self.note(&node, &split);
             self.tree.nodes.push(grown);
-            let [left, right] = partition(codes, samples, &node.ranges, &split);
+            let rows = &self.search.rows;
+            let [left, right] = match (rows.lane(split.feature), split.routes()) {
+                // What the search gathered lies nearer than the rows: a third of the time.
+                (Some(lane), Routes::AtMost { shift, last }) => {
+                    let codes = rows.codes();
+                    samples.partition(&node.ranges, |place, _| codes[place][lane].wrapping_add(shift) <= last)
+                }
+                _ => partition(codes, samples, &node.ranges, &split),
+            };
             let (depth, order) = (node.depth + 1, node.order.map(|_| self.order()));
             open.push(Open { ranges: right, depth, total: split.right, n_constant, order: order.clone() });
             open.push(Open { ranges: left, depth, total: split.left, n_constant, order });
@@ -281,6 +289,7 @@ impl<'a, S: Sample> TreeGrower<'a, S> {
         // In a subtree codes are in memory, unless leaves are limited.
         let reads_columns = node.order.is_some() || self.rules.config.max_leaf_nodes.is_some();
         let view = Node { codes, classes, total: node.total, is_unit: self.is_unit };
+        self.search.rows.forget();
         let (found, n_constant) = self.draw(node.n_constant, node.n_rows(), |search, rules, features, rng, best| {
             if reads_columns {
                 rules.binned.expect_columns(features);
@@ -347,13 +356,13 @@ pub fn partition<S: Sample>(
     let column = &codes.codes[split.feature * codes.stride..];
     match (split.routes(), codes.width) {
         (Routes::AtMost { shift, last }, None) => {
-            samples.partition(ranges, |row| column[row].wrapping_add(shift) <= last)
+            samples.partition(ranges, |_, row| column[row].wrapping_add(shift) <= last)
         }
         (Routes::AtMost { shift, last }, Some(width)) => {
-            samples.partition(ranges, |row| column[row * width].wrapping_add(shift) <= last)
+            samples.partition(ranges, |_, row| column[row * width].wrapping_add(shift) <= last)
         }
         (Routes::Among(left), width) => {
-            samples.partition(ranges, |row| has_bit(&left, column[row * width.unwrap_or(1)]))
+            samples.partition(ranges, |_, row| has_bit(&left, column[row * width.unwrap_or(1)]))
         }
     }
 }

@@ -18,6 +18,7 @@ mod drawn;
 mod few;
 mod freeze;
 mod gain;
+mod gather;
 mod grow;
 mod histogram;
 mod nearby;

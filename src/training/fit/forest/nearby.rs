@@ -1,20 +1,27 @@
-//! A node's rows copied together, row by row, so that a subtree grows within the cache.
+//! A node's rows copied together, row by row, so that a subtree grows within the cache. Rows are padded ([`padded`]) and the
+//! first begins a line of memory, so that what is read at once ([`super::gather`]) lies in one.
 
 use super::ahead::{AHEAD, expect};
 use super::bins::BinnedMatrix;
+use super::gather::padded;
 use super::samples::{Ranges, Sample, Samples};
 use super::search::Codes;
+
+/// Bytes of a line of memory.
+const LINE: usize = 64;
 
 /// The rows of a node: negatives, then positives.
 pub struct NearbyRows<S> {
     codes: Vec<u8>,
+    /// Where the first line of memory begins.
+    first: usize,
     width: usize,
     samples: Samples<S>,
 }
 
 impl<S: Sample> Default for NearbyRows<S> {
     fn default() -> Self {
-        Self { codes: Vec::new(), width: 0, samples: Samples::default() }
+        Self { codes: Vec::new(), first: 0, width: 0, samples: Samples::default() }
     }
 }
 
@@ -48,21 +55,27 @@ impl<'a> Rows<'a> {
 impl<S: Sample> NearbyRows<S> {
     /// Takes a node's samples and the codes of their rows.
     pub fn copy(&mut self, from: Rows, samples: &Samples<S>, ranges: &Ranges) -> Ranges {
-        self.width = from.n_features();
+        self.width = padded(from.n_features());
         self.samples.take_over(samples, ranges);
-        self.codes.clear();
+        let n_codes = (ranges[0].len() + ranges[1].len()) * self.width;
+        if self.codes.len() < n_codes + LINE {
+            self.codes.resize(n_codes + LINE, 0);
+        }
+        self.first = self.codes.as_ptr().align_offset(LINE).min(LINE);
+        let mut places = self.codes[self.first..].chunks_exact_mut(self.width);
         for samples in (0..2).map(|class| samples.of_class(class, ranges)) {
-            for (at, sample) in samples.iter().enumerate() {
+            for ((at, sample), place) in samples.iter().enumerate().zip(&mut places) {
                 if let Some(later) = samples.get(at + AHEAD) {
                     expect(from.at(later.row()));
                 }
-                self.codes.extend_from_slice(from.at(sample.row()));
+                let row = from.at(sample.row());
+                place[..row.len()].copy_from_slice(row);
             }
         }
         self.samples.all()
     }
 
     pub fn codes_and_samples(&mut self) -> (Codes<'_>, &mut Samples<S>) {
-        (Codes { codes: &self.codes, stride: 1, width: Some(self.width) }, &mut self.samples)
+        (Codes { codes: &self.codes[self.first..], stride: 1, width: Some(self.width) }, &mut self.samples)
     }
 }

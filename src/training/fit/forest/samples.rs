@@ -325,14 +325,24 @@ impl<S: Sample> Samples<S> {
         Self { classes: [0, 1].map(|class| self.of_class(class, ranges).to_vec()), right: Vec::new() }
     }
 
-    /// Moves the samples that go left before the others, keeps the order on both sides, and returns both sides.
-    pub fn partition(&mut self, ranges: &Ranges, goes_left: impl Fn(usize) -> bool) -> [Ranges; 2] {
-        let middles = [0, 1].map(|class| self.partition_class(class, &ranges[class], &goes_left));
+    /// Moves the samples that go left before the others, keeps the order on both sides, and returns both sides. What goes left
+    /// is told by a sample's place in the node, negatives first, and by its row.
+    pub fn partition(&mut self, ranges: &Ranges, goes_left: impl Fn(usize, usize) -> bool) -> [Ranges; 2] {
+        let n_negatives = ranges[0].len();
+        let middles = [
+            self.partition_class(0, &ranges[0], &goes_left),
+            self.partition_class(1, &ranges[1], &|place, row| goes_left(n_negatives + place, row)),
+        ];
         let side = |start: [usize; 2], end: [usize; 2]| [start[0]..end[0], start[1]..end[1]];
         [side([ranges[0].start, ranges[1].start], middles), side(middles, [ranges[0].end, ranges[1].end])]
     }
 
-    fn partition_class(&mut self, class: usize, range: &Range<usize>, goes_left: &impl Fn(usize) -> bool) -> usize {
+    fn partition_class(
+        &mut self,
+        class: usize,
+        range: &Range<usize>,
+        goes_left: &impl Fn(usize, usize) -> bool,
+    ) -> usize {
         let samples = &mut self.classes[class][range.clone()];
         let Some(&first) = samples.first() else { return range.start };
         if self.right.len() < samples.len() {
@@ -342,7 +352,7 @@ impl<S: Sample> Samples<S> {
         let (mut n_left, mut n_right) = (0, 0);
         for at in 0..samples.len() {
             let sample = samples[at];
-            let left = goes_left(sample.row());
+            let left = goes_left(at, sample.row());
             samples[n_left] = sample;
             self.right[n_right] = sample;
             n_left += usize::from(left);

@@ -15,10 +15,12 @@ use super::bins::{BinnedMatrix, MISSING};
 use super::cuts::Cuts;
 use super::dense::Planes;
 use super::drawn::DrawnCuts;
-use super::few::{FewRows, LANES};
+use super::few::FewRows;
+use super::gather::GatheredRows;
 use super::histogram::Histogram;
 use super::peaks::Peaks;
 use super::samples::{Counts, Sample, Sum};
+use super::sixteen::LANES;
 use super::split::{Cut, Judge, Split, Verdict};
 use super::tally::Cells;
 use crate::training::config::{CategoricalSplits, Criterion, ForestConfig};
@@ -140,8 +142,10 @@ pub struct Search<T> {
     large: Box<Cells<Counts>>,
     peaks: Peaks,
     drawn: DrawnCuts,
+    /// Those of a node, row by row.
+    pub rows: GatheredRows,
     /// Codes of a node's samples, by class, column by column.
-    gathered: [[Vec<u8>; 2]; AT_ONCE],
+    columns: [[Vec<u8>; 2]; AT_ONCE],
 }
 
 impl<T: Sum> Search<T> {
@@ -154,7 +158,8 @@ impl<T: Sum> Search<T> {
             large: Box::new([[Counts::default(); LANES]; 256]),
             peaks: Peaks::default(),
             drawn: DrawnCuts::default(),
-            gathered: Default::default(),
+            rows: GatheredRows::default(),
+            columns: Default::default(),
         }
     }
 
@@ -195,7 +200,7 @@ impl<T: Sum> Search<T> {
         rng: &mut ChaCha8Rng,
     ) -> Candidate<T> {
         if rules.kind == SplitKind::Random && !rules.cuts_subsets(feature) {
-            gather_columns(&mut self.gathered, node.codes, &[feature as u32], node.classes);
+            gather_columns(&mut self.columns, node.codes, &[feature as u32], node.classes);
             return self.draw(0, rules, feature, node, rng);
         }
         let column = node.codes.column(feature);

@@ -1,7 +1,6 @@
 //! The best cut of each column where sums are counts and Gini decides: pairs in nodes of few rows, else histograms whose gains
 //! are filtered in f32, and in f64 alone where a node has more draws than f32 can tell apart.
 
-use super::drawn::gather_rows;
 use super::{Found, FoundCut, Node, Rules, Search, keep};
 use crate::training::fit::forest::bins::MISSING;
 use crate::training::fit::forest::few;
@@ -31,7 +30,7 @@ impl<T: Sum> Search<T> {
         }
         let gauge = Gauge::new(total, rules.class_weights);
         let cells = &mut *self.small;
-        tally::fill(cells, node.codes, features, node.classes);
+        tally::fill(cells, &mut self.rows, node.codes, features, node.classes);
         let most_bins = features.iter().map(|&feature| rules.binned.n_bins(feature as usize)).max().unwrap_or(0);
         let columns = Columns { cells, n: features.len(), n_bins: most_bins, gauge: &gauge };
         let highest = self.peaks.find(columns);
@@ -66,11 +65,11 @@ impl<T: Sum> Search<T> {
         total: Counts,
         best: &mut Option<Found<T>>,
     ) -> u32 {
-        let few = &mut self.few;
+        let Self { few, rows, .. } = self;
         few.begin(node.classes);
-        gather_rows(few.codes_mut(), node.codes, features, node.classes);
+        rows.gather(node.codes, features, node.classes);
         let gauge = Gauge::new(total, rules.class_weights);
-        few.compare(&gauge, features.iter().any(|&feature| rules.binned.has_missing(feature as usize)));
+        few.compare(rows, &gauge, features.iter().any(|&feature| rules.binned.has_missing(feature as usize)));
         let mut constant = 0;
         for (lane, &feature) in features.iter().enumerate() {
             let judge = rules.judge(total, few.missing(lane));
@@ -80,8 +79,8 @@ impl<T: Sum> Search<T> {
                 &gauge,
                 &judge,
                 few.highest(lane),
-                |floor| few.cuts(lane, floor),
-                |code| few.next_above(lane, code),
+                |floor| few.cuts(rows, lane, floor),
+                |code| rows.next_above(lane, code),
             );
             constant |= found << lane;
         }
@@ -96,7 +95,7 @@ impl<T: Sum> Search<T> {
         node: &Node<S>,
         best: &mut Option<Found<T>>,
     ) -> u32 {
-        tally::fill(&mut self.large, node.codes, features, node.classes);
+        tally::fill(&mut self.large, &mut self.rows, node.codes, features, node.classes);
         let mut constant = 0;
         for (at, &feature) in features.iter().enumerate() {
             let Histogram { bins, seen } = &mut self.histogram;

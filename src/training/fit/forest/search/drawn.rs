@@ -7,13 +7,16 @@ use rand_chacha::ChaCha8Rng;
 use super::{Candidate, Codes, DenseNode, Found, FoundCut, Node, Rules, Search, keep};
 use crate::training::fit::forest::bins::MISSING;
 use crate::training::fit::forest::dense;
+use crate::training::fit::forest::drawn::{count, missing};
 use crate::training::fit::forest::gain::Gauge;
 use crate::training::fit::forest::samples::{Counts, Sample, Sum, unit};
-use crate::training::fit::forest::sixteen::{LANES, with_number_of_columns};
+use crate::training::fit::forest::sixteen::LANES;
 use crate::training::fit::forest::split::Cut;
 
 /// Columns whose codes are gathered at once.
 pub(super) const AT_ONCE: usize = 4;
+/// So many columns are as soon judged as their gains compared.
+const FEW_COLUMNS: usize = 4;
 /// Codes whose count fits a byte.
 const COUNTED_BY_BYTE: usize = 240;
 
@@ -85,11 +88,11 @@ impl<T: Sum> Search<T> {
         rng: &mut ChaCha8Rng,
         best: &mut Option<Found<T>>,
     ) -> u32 {
-        let drawn = &mut self.drawn;
-        gather_rows(drawn.codes_mut(node.classes.map(<[S]>::len)), node.codes, features, node.classes);
-        drawn.span();
+        let Self { rows, drawn, .. } = self;
+        rows.gather(node.codes, features, node.classes);
+        drawn.span(rows);
         let missing = match features.iter().any(|&feature| rules.binned.has_missing(feature as usize)) {
-            true => drawn.missing(node.classes, node.is_unit, node.total.counts()),
+            true => missing(rows, node.classes, node.is_unit, node.total.counts()),
             false => [[0; LANES]; 2],
         };
         // Three walks over the columns: what one reads it need not have waited for in the one before.
@@ -117,7 +120,7 @@ impl<T: Sum> Search<T> {
         for &(lane, Threshold { x, bins }) in thresholds {
             limits[lane] = spans.last_within(features[lane] as usize, bins[0], around[lane], x);
         }
-        let lefts = drawn.count(node.classes, node.is_unit, limits.map(Option::unwrap_or_default));
+        let lefts = count(rows, node.classes, node.is_unit, limits.map(Option::unwrap_or_default));
         self.keep_drawn(rules, features, node.total, &limits, [lefts, missing], best);
         constant
     }
@@ -132,16 +135,15 @@ impl<T: Sum> Search<T> {
         [lefts, missing]: [[[u32; LANES]; 2]; 2],
         best: &mut Option<Found<T>>,
     ) {
-        let gauge = Gauge::new(Counts::of_counts(total.counts()), rules.class_weights);
-        let gains = match rules.gains_decide() && total.n_samples() <= Gauge::MOST_DRAWS {
-            true => gauge.gains(lefts, missing),
-            false => [f32::MAX; LANES],
-        };
+        let use_gains = features.len() > FEW_COLUMNS && rules.gains_decide() && total.n_samples() <= Gauge::MOST_DRAWS;
+        let gauge = use_gains.then(|| Gauge::new(Counts::of_counts(total.counts()), rules.class_weights));
+        let gains = gauge.map_or([f32::MAX; LANES], |gauge| gauge.gains(lefts, missing));
         let highest =
             limits.iter().zip(gains).filter(|(limit, _)| limit.is_some()).fold(Gauge::NONE, |a, (_, b)| a.max(b));
-        let least = gauge.floor(highest);
+        let least = gauge.map_or(f32::MIN, |gauge| gauge.floor(highest));
         for (lane, limit) in limits.iter().enumerate() {
-            let needed = best.as_ref().map_or(least, |best| gauge.needed(best.verdict.cost).max(least));
+            let needed =
+                gauge.zip(best.as_ref()).map_or(least, |(gauge, best)| gauge.needed(best.verdict.cost).max(least));
             if let Some(last) = *limit
                 && gains[lane] >= needed
                 && let [left, missing] = [lefts, missing].map(|draws| T::of_counts(draws.map(|class| class[lane])))
@@ -164,7 +166,7 @@ impl<T: Sum> Search<T> {
     ) -> u32 {
         let mut constant = 0;
         for (group, features) in features.chunks(AT_ONCE).enumerate() {
-            gather_columns(&mut self.gathered, node.codes, features, node.classes);
+            gather_columns(&mut self.columns, node.codes, features, node.classes);
             for (at, &feature) in features.iter().enumerate() {
                 let candidate = self.draw(at, rules, feature as usize, node, rng);
                 constant |= keep(best, candidate) << (group * AT_ONCE + at);
@@ -202,7 +204,7 @@ impl<T: Sum> Search<T> {
         node: &Node<S>,
         rng: &mut ChaCha8Rng,
     ) -> Candidate<T> {
-        let codes = [0, 1].map(|class| &self.gathered[at][class][..]);
+        let codes = [0, 1].map(|class| &self.columns[at][class][..]);
         let [a, b] = codes.map(span);
         let sum_up_to = |last: u8| {
             if S::COUNTED && node.is_unit {
@@ -217,43 +219,6 @@ impl<T: Sum> Search<T> {
             sum
         };
         rules.judge_drawn(feature, node.total, (a.0.min(b.0), a.1.max(b.1)), sum_up_to, rng)
-    }
-}
-
-/// The codes of some samples in up to [`LANES`] columns, row by row, negatives first.
-pub(super) fn gather_rows<S: Sample>(to: &mut [[u8; LANES]], codes: Codes, features: &[u32], classes: [&[S]; 2]) {
-    let Some(width) = codes.width else {
-        for (to, sample) in to.iter_mut().zip(classes.into_iter().flatten()) {
-            let code = |feature: u32| codes.codes[feature as usize * codes.stride + sample.row()];
-            *to = [0; LANES];
-            to.iter_mut().zip(features).for_each(|(to, &feature)| *to = code(feature));
-        }
-        return;
-    };
-    let (negatives, positives) = to.split_at_mut(classes[0].len().min(to.len()));
-    for (to, samples) in [negatives, positives].into_iter().zip(classes) {
-        with_number_of_columns!(features.len(), N => gather_each::<N, S>(to, codes.codes, width, features, samples));
-    }
-}
-
-/// Rows of codes of `N` columns: of a number known to the compiler, a third less time.
-fn gather_each<const N: usize, S: Sample>(
-    to: &mut [[u8; LANES]],
-    codes: &[u8],
-    width: usize,
-    features: &[u32],
-    samples: &[S],
-) {
-    let Some(features) = features.first_chunk::<N>() else { return };
-    let features = features.map(|feature| feature as usize);
-    assert!(features.iter().all(|&feature| feature < width));
-    for (to, sample) in to.iter_mut().zip(samples) {
-        let row = &codes[sample.row() * width..][..width];
-        let mut gathered = [0; LANES];
-        for lane in 0..N {
-            gathered[lane] = row[features[lane]];
-        }
-        *to = gathered;
     }
 }
 
