@@ -13,6 +13,7 @@ use super::sixteen::{LANES, with_number_of_columns};
 /// Codes that are read at once.
 const STRETCH: usize = 32;
 /// Fewer codes are sooner gathered one by one.
+#[cfg(target_arch = "x86_64")]
 const LEAST_SHUFFLED: usize = 64;
 
 /// The room of a row of so many columns in a copy.
@@ -94,6 +95,7 @@ impl GatheredRows {
 }
 
 /// A row costs three instructions a stretch and six more, and two a column otherwise; places take a while to set up.
+#[cfg(target_arch = "x86_64")]
 fn shuffle_pays(width: usize, n_features: usize, n_rows: usize) -> bool {
     3 * width.div_ceil(STRETCH) + 6 <= 2 * n_features && n_rows * n_features >= LEAST_SHUFFLED
 }
