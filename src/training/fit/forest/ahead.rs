@@ -20,4 +20,4 @@ pub fn expect(bytes: &[u8]) {
 }
 
 /// Bytes that come together.
-const LINE: usize = 64;
+pub const LINE: usize = 64;

@@ -101,11 +101,11 @@ pub fn part(column: &[u8], node: &[u64], shift: u8, last: u8) -> [Bits; 2] {
 /// A walk over a column, a word of codes at a time.
 pub trait Walk {
     type Found;
-    fn walk(self, codes: impl Codes) -> Self::Found;
+    fn walk(self, with: impl Instructions) -> Self::Found;
 }
 
-/// What a walk asks of a word of codes.
-pub trait Codes: Copy {
+/// What a walk asks the processor about a word of codes.
+pub trait Instructions: Copy {
     /// The lowest code by place in a vector, and one more than the highest.
     type Ends: Copy;
     /// A bit per code: whether it, plus `shift`, is at most `last`.
@@ -143,7 +143,7 @@ impl Walk for CountUpTo<'_> {
     type Found = [u32; 2];
 
     #[inline(always)]
-    fn walk(self, codes: impl Codes) -> [u32; 2] {
+    fn walk(self, with: impl Instructions) -> [u32; 2] {
         let Self { planes, column, node, last } = self;
         let (whole, rest) = words(column);
         let mut counts = [0; 2];
@@ -153,7 +153,7 @@ impl Walk for CountUpTo<'_> {
             let first = block * found.len();
             for (at, &bits) in node.iter().enumerate() {
                 let word = whole.get(first + at).unwrap_or(&rest);
-                found[at] = if bits == 0 { 0 } else { codes.at_most(word, 0, last) & bits };
+                found[at] = if bits == 0 { 0 } else { with.at_most(word, 0, last) & bits };
             }
             for (class, digit, plane) in &planes.planes {
                 let plane = &plane[first..][..node.len()];
@@ -174,15 +174,15 @@ impl Walk for Span<'_> {
     type Found = (u8, u8);
 
     #[inline(always)]
-    fn walk(self, codes: impl Codes) -> (u8, u8) {
+    fn walk(self, with: impl Instructions) -> (u8, u8) {
         let (whole, rest) = words(self.column);
-        let mut ends = codes.no_ends();
+        let mut ends = with.no_ends();
         for (at, &bits) in self.node.iter().enumerate() {
             if bits != 0 {
-                ends = codes.widen(ends, whole.get(at).unwrap_or(&rest), bits);
+                ends = with.widen(ends, whole.get(at).unwrap_or(&rest), bits);
             }
         }
-        codes.span(ends)
+        with.span(ends)
     }
 }
 
@@ -197,12 +197,12 @@ impl Walk for Part<'_> {
     type Found = [Bits; 2];
 
     #[inline(always)]
-    fn walk(self, codes: impl Codes) -> [Bits; 2] {
+    fn walk(self, with: impl Instructions) -> [Bits; 2] {
         let Self { column, node, shift, last } = self;
         let (whole, rest) = words(column);
         let (mut left, mut right) = (Vec::with_capacity(node.len()), Vec::with_capacity(node.len()));
         for (at, &bits) in node.iter().enumerate() {
-            let found = codes.at_most(whole.get(at).unwrap_or(&rest), shift, last);
+            let found = with.at_most(whole.get(at).unwrap_or(&rest), shift, last);
             left.push(bits & found);
             right.push(bits & !found);
         }
@@ -214,7 +214,7 @@ impl Walk for Part<'_> {
 #[derive(Clone, Copy)]
 struct Plain;
 
-impl Codes for Plain {
+impl Instructions for Plain {
     type Ends = (u8, u8);
 
     fn at_most(self, codes: &[u8; WORD], shift: u8, last: u8) -> u64 {
@@ -265,7 +265,7 @@ mod avx2 {
         }
     }
 
-    impl Codes for V3 {
+    impl Instructions for V3 {
         type Ends = [__m256i; 2];
 
         #[inline(always)]

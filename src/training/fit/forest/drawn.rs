@@ -11,23 +11,10 @@ use super::sixteen::{LANES, Vectors};
 /// Rows whose count a byte holds.
 const BYTE: usize = 255;
 
-/// What a node's codes span in each column.
-#[derive(Default)]
-pub struct DrawnCuts {
-    low: [u8; LANES],
-    high: [u8; LANES],
-}
-
-impl DrawnCuts {
-    /// Finds the lowest and the highest codes.
-    pub fn span(&mut self, rows: &GatheredRows) {
-        (self.low, self.high) = Arch::new().dispatch(Span { codes: rows.codes() });
-    }
-
-    /// The lowest code and one more than the highest, without missing values; (`MISSING`, 0) where there is nothing else.
-    pub fn span_of(&self, lane: usize) -> (u8, u8) {
-        (self.low[lane], self.high[lane])
-    }
+/// Of each column the lowest code, and one more than the highest, without missing values; `MISSING` and 0 where there is
+/// nothing else.
+pub fn span(rows: &GatheredRows) -> ([u8; LANES], [u8; LANES]) {
+    Arch::new().dispatch(Span { codes: rows.codes() })
 }
 
 /// Draws of each class that lack a value, where the node has so many.

@@ -18,7 +18,6 @@ pub const MOST_DRAWS: usize = 255;
 
 /// What is known of some rows as cuts of up to sixteen columns.
 pub struct FewRows {
-    n: [usize; 2],
     counts: [u8; MOST_ROWS],
     /// Draws of values at most the row's, by class.
     lefts: [[[u8; LANES]; 2]; MOST_ROWS],
@@ -31,7 +30,6 @@ pub struct FewRows {
 impl FewRows {
     pub fn new() -> Self {
         Self {
-            n: [0; 2],
             counts: [0; MOST_ROWS],
             lefts: [[[0; LANES]; 2]; MOST_ROWS],
             gains: [[0.0; LANES]; MOST_ROWS],
@@ -42,7 +40,6 @@ impl FewRows {
 
     /// Takes over the samples of a node.
     pub fn begin<S: Sample>(&mut self, classes: [&[S]; 2]) {
-        self.n = classes.map(<[S]>::len);
         for (count, sample) in self.counts.iter_mut().zip(classes.into_iter().flatten()) {
             *count = sample.count() as u8;
         }
@@ -50,7 +47,7 @@ impl FewRows {
 
     /// Compares all pairs; `with_missing`: some column may lack values.
     pub fn compare(&mut self, rows: &GatheredRows, gauge: &Gauge, with_missing: bool) {
-        Arch::new().dispatch(Compare { few: self, rows: rows.codes(), gauge: *gauge, with_missing });
+        Arch::new().dispatch(Compare { few: self, rows, gauge: *gauge, with_missing });
     }
 
     /// The highest gain in a column; [`Gauge::NONE`] if it is constant.
@@ -72,7 +69,7 @@ impl FewRows {
 
 struct Compare<'a> {
     few: &'a mut FewRows,
-    rows: &'a [[u8; LANES]],
+    rows: &'a GatheredRows,
     gauge: Gauge,
     with_missing: bool,
 }
@@ -84,8 +81,9 @@ impl NullaryFnOnce for Compare<'_> {
     fn call(self) {
         let Self { few, rows, gauge, with_missing } = self;
         let vectors = Vectors::new();
-        let FewRows { n, counts, lefts, gains, highest, missing } = few;
-        let classes = [(&rows[..n[0]], &counts[..n[0]]), (&rows[n[0]..], &counts[n[0]..])];
+        let FewRows { counts, lefts, gains, highest, missing } = few;
+        let [negatives, positives] = rows.by_class();
+        let classes = [(negatives, &counts[..negatives.len()]), (positives, &counts[negatives.len()..])];
         *missing = [[0; LANES]; 2];
         if with_missing {
             for (class, (rows, counts)) in classes.iter().enumerate() {
@@ -98,7 +96,7 @@ impl NullaryFnOnce for Compare<'_> {
             }
         }
         *highest = [Gauge::NONE; LANES];
-        for ((limits, left), gains) in rows.iter().zip(lefts.iter_mut()).zip(gains.iter_mut()) {
+        for ((limits, left), gains) in rows.codes().iter().zip(lefts.iter_mut()).zip(gains.iter_mut()) {
             let mut sums = [[0u8; LANES]; 2];
             for (sum, (rows, counts)) in sums.iter_mut().zip(classes) {
                 let (limits, mut left) = (vectors.of(*limits), vectors.all(0));

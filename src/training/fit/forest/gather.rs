@@ -18,7 +18,7 @@ const LEAST_SHUFFLED: usize = 64;
 
 /// The room of a row of so many columns in a copy.
 pub fn padded(n_features: usize) -> usize {
-    n_features.next_multiple_of(STRETCH)
+    n_features.max(1).next_multiple_of(STRETCH)
 }
 
 /// The rows of a node, negatives first.
@@ -46,7 +46,7 @@ impl GatheredRows {
         }
     }
 
-    /// Gathers them if that takes less time than to read each where it is wanted.
+    /// Gathers them if that takes less time than to read each where it is wanted; else what was gathered stays.
     pub fn shuffle<S: Sample>(&mut self, codes: Codes, features: &[u32], classes: [&[S]; 2]) -> bool {
         #[cfg(target_arch = "x86_64")]
         if let Some(width) = codes.width
@@ -57,7 +57,6 @@ impl GatheredRows {
             to.into_iter().zip(classes).for_each(|(to, samples)| shuffles.gather(to, codes.codes, samples));
             return true;
         }
-        self.forget();
         false
     }
 

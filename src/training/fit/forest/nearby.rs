@@ -1,14 +1,11 @@
 //! A node's rows copied together, row by row, so that a subtree grows within the cache. Rows are padded ([`padded`]) and the
 //! first begins a line of memory, so that what is read at once ([`super::gather`]) lies in one.
 
-use super::ahead::{AHEAD, expect};
+use super::ahead::{AHEAD, LINE, expect};
 use super::bins::BinnedMatrix;
 use super::gather::padded;
 use super::samples::{Ranges, Sample, Samples};
 use super::search::Codes;
-
-/// Bytes of a line of memory.
-const LINE: usize = 64;
 
 /// The rows of a node: negatives, then positives.
 pub struct NearbyRows<S> {

@@ -14,7 +14,6 @@ use super::SplitKind;
 use super::bins::{BinnedMatrix, MISSING};
 use super::cuts::Cuts;
 use super::dense::Planes;
-use super::drawn::DrawnCuts;
 use super::few::FewRows;
 use super::gather::GatheredRows;
 use super::histogram::Histogram;
@@ -141,7 +140,6 @@ pub struct Search<T> {
     small: Box<Cells<u32>>,
     large: Box<Cells<Counts>>,
     peaks: Peaks,
-    drawn: DrawnCuts,
     /// Those of a node, row by row.
     pub rows: GatheredRows,
     /// Codes of a node's samples, by class, column by column.
@@ -157,7 +155,6 @@ impl<T: Sum> Search<T> {
             small: Box::new([[0; LANES]; 256]),
             large: Box::new([[Counts::default(); LANES]; 256]),
             peaks: Peaks::default(),
-            drawn: DrawnCuts::default(),
             rows: GatheredRows::default(),
             columns: Default::default(),
         }

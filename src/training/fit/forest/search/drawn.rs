@@ -6,12 +6,11 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Candidate, Codes, DenseNode, Found, FoundCut, Node, Rules, Search, keep};
 use crate::training::fit::forest::bins::MISSING;
-use crate::training::fit::forest::dense;
-use crate::training::fit::forest::drawn::{count, missing};
 use crate::training::fit::forest::gain::Gauge;
 use crate::training::fit::forest::samples::{Counts, Sample, Sum, unit};
 use crate::training::fit::forest::sixteen::LANES;
 use crate::training::fit::forest::split::Cut;
+use crate::training::fit::forest::{dense, drawn};
 
 /// Columns whose codes are gathered at once.
 pub(super) const AT_ONCE: usize = 4;
@@ -88,11 +87,11 @@ impl<T: Sum> Search<T> {
         rng: &mut ChaCha8Rng,
         best: &mut Option<Found<T>>,
     ) -> u32 {
-        let Self { rows, drawn, .. } = self;
+        let rows = &mut self.rows;
         rows.gather(node.codes, features, node.classes);
-        drawn.span(rows);
+        let (low, high) = drawn::span(rows);
         let missing = match features.iter().any(|&feature| rules.binned.has_missing(feature as usize)) {
-            true => missing(rows, node.classes, node.is_unit, node.total.counts()),
+            true => drawn::missing(rows, node.classes, node.is_unit, node.total.counts()),
             false => [[0; LANES]; 2],
         };
         // Three walks over the columns: what one reads it need not have waited for in the one before.
@@ -102,7 +101,7 @@ impl<T: Sum> Search<T> {
         let mut n_thresholds = 0;
         for (lane, &feature) in features.iter().enumerate() {
             let has_missing = missing[0][lane] + missing[1][lane] > 0;
-            match rules.draw(feature as usize, drawn.span_of(lane), has_missing, rng) {
+            match rules.draw(feature as usize, (low[lane], high[lane]), has_missing, rng) {
                 Drawn::Constant => constant |= 1 << lane,
                 Drawn::Last(last) => limits[lane] = Some(last),
                 Drawn::At(threshold) => {
@@ -120,7 +119,7 @@ impl<T: Sum> Search<T> {
         for &(lane, Threshold { x, bins }) in thresholds {
             limits[lane] = spans.last_within(features[lane] as usize, bins[0], around[lane], x);
         }
-        let lefts = count(rows, node.classes, node.is_unit, limits.map(Option::unwrap_or_default));
+        let lefts = drawn::count(rows, node.classes, node.is_unit, limits.map(Option::unwrap_or_default));
         self.keep_drawn(rules, features, node.total, &limits, [lefts, missing], best);
         constant
     }
